@@ -1,0 +1,1 @@
+"""Ground truth, and how far predictions agree with it. Imports no torch."""

@@ -1,0 +1,155 @@
+"""A table of one's own: architectures trained from scratch, in parallel processes, continued after any stop."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.table import Benchmark, write
+from oneshot.space import Arch, Space
+
+Measure = Callable[[Arch, int], Mapping[str, float]]
+"""Trains one architecture with one seed; must be picklable. Returns at least test_accuracy and valid_accuracy."""
+
+
+def create(
+    target: str | Path,
+    space: Space,
+    archs: Sequence[Arch],
+    seeds: Sequence[int],
+    measure: Measure,
+    prefix: str,
+    protocol: Mapping[str, Any],
+    workers: int = 1,
+    on_result: Callable[[int], None] | None = None,
+) -> Benchmark:
+    """Measure every architecture with every seed, and write the table `target` when all is done.
+
+    What is finished stands in `TARGET.journal`; the same call continues from it, another one's journal is refused
+    with a ValueError that names the difference. `on_result` is told how many trainings the journal holds. Columns:
+    `PREFIX_test`, `PREFIX_valid` (means over the seeds, percent), `PREFIX_test_seedN`, ..., `seconds` (of one training).
+    """
+    target = Path(target)
+    if not archs or not seeds:
+        raise ValueError(f"a table needs architectures and seeds, got {len(archs)} and {len(seeds)}")
+    journal = Journal(target.with_name(target.name + ".journal"), {"space": space.name, **protocol})
+    wanted = [(arch, seed) for arch in archs for seed in seeds]
+    names = {arch: space.format(arch) for arch in archs}
+    open_tasks = [(arch, seed) for arch, seed in wanted if (names[arch], seed) not in journal.results]
+    if on_result is not None:
+        on_result(len(wanted) - len(open_tasks))
+    for arch, seed, result in _measured(open_tasks, measure, workers):
+        journal.add(names[arch], seed, result)
+        if on_result is not None:
+            on_result(1)
+    columns = _columns([[journal.results[names[arch], seed] for seed in seeds] for arch in archs], seeds, prefix)
+    metadata = {
+        "truth": f"{prefix}_test",
+        "ceiling": f"{prefix}_valid",
+        "seeds": list(seeds),
+        "protocol": dict(protocol),
+    }
+    table = write(target, archs, columns, space, metadata)
+    journal.path.unlink()
+    return table
+
+
+class Journal:
+    """Finished trainings, one JSON line each, on disk before they count."""
+
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+        self.path = path
+        self.results: dict[tuple[str, int], dict[str, float]] = {}
+        header = json.loads(json.dumps(header))
+        lines = path.read_bytes().split(b"\n") if path.exists() else []
+        whole = lines[:-1]  # what follows the last line break was cut short
+        if not whole:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"")
+            self._append({"header": header})
+            return
+        there = json.loads(whole[0])["header"]
+        if there != header:
+            changed = "; ".join(_differences(there, header))
+            raise ValueError(f"{path} belongs to a table made otherwise: {changed}; remove it or choose another target")
+        for line in whole[1:]:
+            row = json.loads(line)
+            self.results[row["arch"], row["seed"]] = row["result"]
+        if lines[-1]:
+            os.truncate(path, sum(len(line) + 1 for line in whole))
+
+    def add(self, arch: str, seed: int, result: Mapping[str, float]) -> None:
+        self._append({"arch": arch, "seed": seed, "result": dict(result)})
+        self.results[arch, seed] = dict(result)
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _measured(
+    tasks: Sequence[tuple[Arch, int]], measure: Measure, workers: int
+) -> Iterator[tuple[Arch, int, Mapping[str, float]]]:
+    """Results as they come, from this process or from several others."""
+    if workers <= 1:
+        yield from ((arch, seed, measure(arch, seed)) for arch, seed in tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_prepare_worker) as pool:
+        pending = {pool.submit(measure, arch, seed): (arch, seed) for arch, seed in tasks}
+        try:
+            while pending:
+                done, _ = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    arch, seed = pending.pop(future)
+                    yield arch, seed, future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _prepare_worker() -> None:
+    """One thread a worker; Ctrl-C is the parent's business, and a parent that was killed takes its workers along."""
+    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            wait_for([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _columns(
+    results: Sequence[Sequence[Mapping[str, float]]], seeds: Sequence[int], prefix: str
+) -> dict[str, np.ndarray]:
+    """Means and single seeds, from results [architecture][seed]."""
+    columns: dict[str, np.ndarray] = {}
+    for part in ("test", "valid"):
+        each = np.array([[result[f"{part}_accuracy"] for result in row] for row in results])
+        columns[f"{prefix}_{part}"] = each.mean(1)
+        columns |= {f"{prefix}_{part}_seed{seed}": each[:, i] for i, seed in enumerate(seeds)}
+    columns["seconds"] = np.array([[result["seconds"] for result in row] for row in results]).mean(1)
+    return columns
+
+
+def _differences(there: Any, asked: Any, where: str = "") -> Iterator[str]:
+    """What differs between two JSON documents, in words."""
+    if isinstance(there, dict) and isinstance(asked, dict):
+        for key in sorted({*there, *asked}):
+            yield from _differences(there.get(key), asked.get(key), f"{where}.{key}" if where else key)
+    elif there != asked:
+        yield f"{where} {there!r} there, {asked!r} now"

@@ -1,0 +1,111 @@
+"""What an evaluator is, and what it returns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from oneshot.files import replacing, write_json
+from oneshot.space import Arch, Space
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The predicted accuracy of one architecture, in percent, and how sure it is."""
+
+    accuracy: float
+    loss: float
+    images: int
+
+    @property
+    def standard_error(self) -> float:
+        """Of the accuracy, in percentage points, from the finite number of images (binomial)."""
+        share = self.accuracy / 100
+        return 100 * float(np.sqrt(share * (1 - share) / self.images))
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One prediction an architecture, in the order asked for, and the protocol by which they were made."""
+
+    space: Space
+    archs: tuple[Arch, ...]
+    values: tuple[Prediction, ...]
+    protocol: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if len(self.archs) != len(self.values):
+            raise ValueError(f"{len(self.archs)} architectures need as many predictions, got {len(self.values)}")
+
+    def __len__(self) -> int:
+        return len(self.archs)
+
+    def __iter__(self) -> Iterator[tuple[Arch, Prediction]]:
+        return zip(self.archs, self.values, strict=True)
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """Percent [N]."""
+        return np.array([value.accuracy for value in self.values])
+
+    def records(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "arch": self.space.format(arch),
+                "accuracy": value.accuracy,
+                "loss": value.loss,
+                "images": value.images,
+                "standard_error": value.standard_error,
+            }
+            for arch, value in self
+        ]
+
+    def frame(self) -> pd.DataFrame:
+        """The columns arch, accuracy, loss, images, standard_error."""
+        import pandas as pd
+
+        return pd.DataFrame(self.records(), columns=["arch", "accuracy", "loss", "images", "standard_error"])
+
+    def document(self) -> dict[str, Any]:
+        return {"space": self.space.name, "protocol": self.protocol, "predictions": self.records()}
+
+    def save(self, path: str | Path) -> None:
+        """Write .parquet (protocol in the metadata), .json, or .csv (no protocol), whole or not at all."""
+        path = Path(path)
+        if path.suffix not in (".parquet", ".json", ".csv"):
+            raise ValueError(f"predictions are written as .parquet, .json or .csv, got {path.name!r}")
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"{path.parent} is no folder")
+        if path.suffix == ".json":
+            write_json(path, self.document())
+            return
+        with replacing(path) as temporary:
+            if path.suffix == ".csv":
+                self.frame().to_csv(temporary, index=False)
+            else:
+                import pyarrow as pa
+                from pyarrow import parquet
+
+                note = json.dumps({"space": self.space.name, "protocol": self.protocol})
+                parquet.write_table(pa.Table.from_pandas(self.frame()).replace_schema_metadata({"oneshot": note}), temporary)
+
+
+class Evaluator(Protocol):
+    """Predicts accuracies: one row an architecture, in order, each independent of the company it comes in."""
+
+    space: Space
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """Everything that the predictions depend on, as a JSON document."""
+        ...
+
+    def __call__(self, archs: Sequence[Arch]) -> Predictions: ...

@@ -1,0 +1,100 @@
+"""The slow truth: train one architecture from scratch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from evaluators.base import Prediction, Predictions
+from oneshot.catalogue import network
+from oneshot.data import Dataset, Images, load
+from oneshot.gates import fixed
+from oneshot.methods.single_path import SinglePath
+from oneshot.recipe import Config, Recipe, flat
+from oneshot.samplers.uniform import Uniform
+from oneshot.space import Arch, Space
+from oneshot.spaces import space_named
+from oneshot.training import autocast, train
+
+
+@dataclass(frozen=True)
+class Standalone:
+    """Trains single architectures by a recipe; picklable, so that other processes can do it.
+
+    The configuration's method and sampler play no part; BatchNorm is affine, as in the benchmark's own networks.
+    """
+
+    config: Config
+    recipe: Recipe
+    data_dir: str | None = None
+    device: str = "cpu"
+
+    @property
+    def space(self) -> Space:
+        return space_named(self.config.space)
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        configuration = flat(self.config, self.recipe)
+        for name in ("method", "sampler", "seed"):
+            del configuration[name]
+        return {"evaluator": "standalone", "configuration": configuration, "device": self.device}
+
+    def measure(self, arch: Arch, seed: int) -> dict[str, float]:
+        """Train once; accuracies in percent on the validation and the test images, losses, and seconds."""
+        start = time.perf_counter()
+        dataset = _dataset(self.config.dataset, self.data_dir, self.config.image_size, self.device)
+        images, valid = dataset.split(self.config.split)
+        space = self.space.only(arch)
+        torch.manual_seed(seed)
+        net = network(space, self.config, dataset.classes, affine=True)
+        net = net.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        train(net, SinglePath(space, Uniform(space)), images, valid, self.recipe, seed)
+        net.eval()
+        results = {"valid": self._validate(net, space, valid), "test": self._validate(net, space, dataset.test)}
+        measured = {f"{part}_accuracy": p.accuracy for part, p in results.items()}
+        return measured | {"valid_loss": results["valid"].loss, "seconds": time.perf_counter() - start}
+
+    @torch.no_grad()
+    def _validate(self, net: torch.nn.Module, space: Space, images: Images) -> Prediction:
+        gates = fixed(space, (0,) * len(space.decisions))
+        correct = loss = 0.0
+        with autocast(self.recipe.precision, images.labels.device):
+            for x, labels in images.batches(500):
+                logits = net(x, gates).float()
+                correct += float((logits.argmax(1) == labels).sum())
+                loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+        return Prediction(100 * correct / len(images), loss / len(images), len(images))
+
+
+class StandaloneEvaluator:
+    """Stand-alone training as an evaluator: the validation accuracy of one training with the configuration's seed."""
+
+    def __init__(self, standalone: Standalone) -> None:
+        self.standalone, self.space = standalone, standalone.space
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        return {**self.standalone.protocol, "seed": self.standalone.config.seed}
+
+    def __call__(self, archs: Sequence[Arch]) -> Predictions:
+        checked = tuple(self.space.check(arch) for arch in archs)
+        return Predictions(self.space, checked, tuple(map(self._predict, checked)), self.protocol)
+
+    def _predict(self, arch: Arch) -> Prediction:
+        s = self.standalone
+        measured = s.measure(arch, s.config.seed)
+        dataset = _dataset(s.config.dataset, s.data_dir, s.config.image_size, s.device)
+        images = len(dataset.split(s.config.split)[1])
+        return Prediction(measured["valid_accuracy"], measured["valid_loss"], images)
+
+
+@lru_cache(maxsize=2)
+def _dataset(name: str, data_dir: str | None, image_size: int, device: str) -> Dataset:
+    return load(name, data_dir, image_size or None, device)

@@ -1,0 +1,92 @@
+"""Predictions kept in SQLite as they are made, so that nothing is evaluated twice and nothing reported is lost."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from evaluators.base import Evaluator, Prediction, Predictions
+from oneshot.provenance import fingerprint
+from oneshot.space import Arch
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS protocols (key TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS predictions (
+    key TEXT NOT NULL REFERENCES protocols, arch TEXT NOT NULL,
+    accuracy REAL NOT NULL, loss REAL NOT NULL, images INTEGER NOT NULL,
+    PRIMARY KEY (key, arch)
+) WITHOUT ROWID;
+"""
+
+
+class Stored:
+    """An evaluator that asks another one only for what the file does not hold; predictions are kept by protocol.
+
+    Every `chunk` predictions are committed together. Several processes may share the file. ValueError where the file
+    is damaged or no such database; OSError where it cannot be written.
+    """
+
+    def __init__(self, evaluator: Evaluator, path: str | Path, chunk: int = 1) -> None:
+        self.evaluator, self.path, self.chunk = evaluator, Path(path), chunk
+        self.space = evaluator.space
+        document = json.dumps({"space": self.space.name, "protocol": evaluator.protocol}, sort_keys=True)
+        self._key = fingerprint(document)
+        with self._connection() as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.executescript(SCHEMA)
+            connection.execute("INSERT OR IGNORE INTO protocols VALUES (?, ?)", (self._key, document))
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        return self.evaluator.protocol
+
+    def __call__(
+        self, archs: Sequence[Arch], on_chunk: Callable[[Sequence[Arch], Sequence[Prediction]], None] | None = None
+    ) -> Predictions:
+        """`on_chunk` is told of the predictions found in the file first, then of each chunk once it is committed."""
+        archs = [self.space.check(arch) for arch in archs]
+        wanted = list(dict.fromkeys(archs))
+        known = self._known(wanted)
+        if on_chunk is not None and known:
+            on_chunk(list(known), list(known.values()))
+        missing = [arch for arch in wanted if arch not in known]
+        for start in range(0, len(missing), self.chunk):
+            part = missing[start : start + self.chunk]
+            values = self.evaluator(part).values
+            self._keep(part, values)
+            known.update(zip(part, values, strict=True))
+            if on_chunk is not None:
+                on_chunk(part, values)
+        return Predictions(self.space, tuple(archs), tuple(known[arch] for arch in archs), self.protocol)
+
+    def _known(self, archs: Sequence[Arch]) -> dict[Arch, Prediction]:
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT arch, accuracy, loss, images FROM predictions WHERE key = ?", (self._key,)
+            ).fetchall()
+        stored = {arch: Prediction(*values) for arch, *values in rows}
+        names = {arch: self.space.format(arch) for arch in archs} if stored else {}
+        return {arch: stored[name] for arch, name in names.items() if name in stored}
+
+    def _keep(self, archs: Sequence[Arch], values: Sequence[Prediction]) -> None:
+        rows = [
+            (self._key, self.space.format(arch), value.accuracy, value.loss, value.images)
+            for arch, value in zip(archs, values, strict=True)
+        ]
+        with self._connection() as connection:
+            connection.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?)", rows)
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose changes are committed at the end of the block."""
+        try:
+            with closing(sqlite3.connect(self.path, timeout=60)) as connection, connection:
+                yield connection
+        except sqlite3.OperationalError as error:
+            raise OSError(f"{self.path} cannot be used: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{self.path} is no intact database of predictions: {error}") from error

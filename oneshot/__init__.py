@@ -1,0 +1,41 @@
+"""One-shot neural architecture search: spaces, supernets, samplers, methods, training. Imports lazily."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oneshot.catalogue import Run, build, open_run
+    from oneshot.data import load
+    from oneshot.gates import fixed, mixture
+    from oneshot.recipe import Config, Recipe, preset
+    from oneshot.space import Arch, Decision, Space
+    from oneshot.spaces import SPACES, space_named
+    from oneshot.training import train
+
+_HOMES = {
+    "oneshot.catalogue": ("Run", "build", "open_run"),
+    "oneshot.data": ("load",),
+    "oneshot.gates": ("fixed", "mixture"),
+    "oneshot.recipe": ("Config", "Recipe", "preset"),
+    "oneshot.space": ("Arch", "Decision", "Space"),
+    "oneshot.spaces": ("SPACES", "space_named"),
+    "oneshot.training": ("train",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "SPACES", "Arch", "Config", "Decision", "Recipe", "Run", "Space", "build", "fixed", "load", "mixture", "open_run",
+    "preset", "space_named", "train",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'oneshot' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

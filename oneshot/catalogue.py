@@ -1,0 +1,104 @@
+"""The catalogue: the one place where the names of a configuration become objects, and where runs are opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from oneshot.checkpoint import RunFolder, load_network
+from oneshot.data import Dataset, Images, load
+from oneshot.methods.base import Method
+from oneshot.methods.darts import Darts
+from oneshot.methods.single_path import SinglePath
+from oneshot.recipe import Config, Recipe, flat, unflat
+from oneshot.samplers.balanced import Balanced
+from oneshot.samplers.base import Sampler
+from oneshot.samplers.fair import StrictlyFair
+from oneshot.samplers.uniform import Uniform
+from oneshot.space import Space
+from oneshot.spaces import space_named
+from oneshot.spaces.nasbench201 import NasBench201
+from oneshot.supernets.nasbench201 import NasBench201Net
+
+SAMPLERS: dict[str, Callable[[Space], Sampler]] = {"uniform": Uniform, "fair": StrictlyFair, "balanced": Balanced}
+
+METHODS: dict[str, Callable[[Space, Sampler], Method]] = {
+    "single-path": SinglePath,
+    "darts": lambda space, sampler: Darts(space),
+}
+
+
+def network(space: Space, config: Config, classes: int, affine: bool = False) -> nn.Module:
+    """A freshly initialised skeleton for a space: the supernet, or with `space.only(arch)` one stand-alone network."""
+    if isinstance(space, NasBench201):
+        return NasBench201Net(space, config.channels, config.cells, classes, affine, config.pool_conv)
+    raise ValueError(f"no network skeleton for the space {space.name}")
+
+
+def named(kind: str, table: dict[str, Any], name: str) -> Any:
+    """The entry of that name; ValueError lists the names."""
+    if name not in table:
+        raise ValueError(f"no {kind} {name!r}; there are {', '.join(table)}")
+    return table[name]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The objects of one configuration: a supernet and the images it trains and is validated on."""
+
+    config: Config
+    recipe: Recipe
+    space: Space
+    dataset: Dataset
+    train: Images
+    valid: Images
+    net: nn.Module
+    method: Method
+    folder: RunFolder | None = None
+
+    def provenance(self) -> dict[str, Any]:
+        """The configuration, and the hash of the checkpoint that was loaded."""
+        commit = self.folder.commit if self.folder else None
+        return {
+            "configuration": flat(self.config, self.recipe),
+            "checkpoint": commit["sha256"] if commit else None,
+            "epoch": commit["epoch"] if commit else 0,
+        }
+
+
+def build(
+    config: Config,
+    recipe: Recipe,
+    data_dir: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    folder: RunFolder | None = None,
+) -> Run:
+    """Make every object of a configuration, the weights initialised from its seed; ValueError names what is unknown."""
+    space = space_named(config.space)
+    sampler = named("sampler", SAMPLERS, config.sampler)(space)
+    method = named("method", METHODS, config.method)(space, sampler)
+    dataset = load(config.dataset, data_dir, config.image_size or None, device)
+    train, valid = dataset.split(config.split)
+    torch.manual_seed(config.seed)
+    net = network(space, config, dataset.classes).to(device, memory_format=torch.channels_last)  # pyright: ignore
+    return Run(config, recipe, space, dataset, train, valid, net, method, folder)
+
+
+def open_run(path: str | Path, data_dir: str | Path | None = None, device: str | torch.device = "cpu") -> Run:
+    """A trained (or half-trained) run from its folder, its network in evaluation mode.
+
+    ValueError where it holds no checkpoint yet, or one that is damaged or does not fit.
+    """
+    folder = RunFolder(path)
+    run = build(*unflat(folder.config), data_dir=data_dir, device=device, folder=folder)
+    loaded = folder.load()
+    if loaded is None:
+        raise ValueError(f"{path} holds no checkpoint yet; `oneshot train --out {path}` continues it")
+    load_network(run.net, loaded[0])
+    run.net.eval()
+    return run

@@ -1,0 +1,64 @@
+"""The command line: `oneshot COMMAND ...`; each command is a file here, loaded only when it runs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sqlite3
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "demo": "train, predict, score and plot on what ships, in a few minutes",
+    "data": "fetch a data set into the data folder",
+    "spaces": "list the search spaces",
+    "train": "train a supernet",
+    "predict": "predict the accuracy of architectures with a trained supernet",
+    "score": "score predictions against ground truth",
+    "benchmark": "make, import, show and query tables of ground truth",
+}
+
+USAGE = """usage: oneshot COMMAND [OPTION ...]
+
+One-shot neural architecture search: train a supernet, predict any architecture, score the predictions.
+
+commands:
+{commands}
+
+`oneshot COMMAND --help` explains a command and ends with an example.
+
+example:
+  oneshot demo
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 2 for bad input, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(USAGE.format(commands="\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items())), end="")
+        return 0 if words else 2
+    if words[0] == "--version":
+        from oneshot.provenance import version
+
+        print(version("oneshot-nas"))
+        return 0
+    name, arguments = words[0], words[1:]
+    if name not in COMMANDS:
+        return _fail("oneshot", f"no command {name!r}; there are {', '.join(COMMANDS)}")
+    command = importlib.import_module(f"oneshot.cli.{name}")
+    try:
+        return command.main(arguments) or 0
+    except (ValueError, OSError, sqlite3.Error, FloatingPointError) as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return _fail(f"oneshot {name}", str(error))
+    except KeyboardInterrupt:
+        print(f"\noneshot {name}: stopped; the same command continues where it was", file=sys.stderr)
+        return 130
+
+
+def _fail(who: str, what: str) -> int:
+    print(f"{who}: {what}", file=sys.stderr)
+    return 2

@@ -1,0 +1,92 @@
+"""What several commands share: parsers, common options, output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+
+class Parser(ArgumentParser):
+    """Takes `--batch-size` and `--batch_size` alike."""
+
+    def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **named: Any) -> Any:
+        return super().parse_args(None if args is None else [self._known(word) for word in args], *rest, **named)
+
+    def _known(self, word: str) -> str:
+        flag, equals, value = word.partition("=")
+        if flag.startswith("--") and flag not in self._option_string_actions:
+            for other in ("--" + flag[2:].replace("-", "_"), "--" + flag[2:].replace("_", "-")):
+                if other in self._option_string_actions:
+                    return other + equals + value
+        return word
+
+
+def parser(name: str, about: str, example: str) -> ArgumentParser:
+    """A parser whose help ends with an example."""
+    return Parser(
+        prog=f"oneshot {name}",
+        description=about,
+        epilog=f"example:  {example}",
+        formatter_class=DefaultHelpFormatter,
+        default_env=False,
+    )
+
+
+def add_machine(to: ArgumentParser) -> None:
+    to.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto")
+    to.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
+    add_data_dir(to)
+
+
+def add_data_dir(to: ArgumentParser) -> None:
+    to.add_argument(
+        "--data-dir", type=str | None, default=None, help="folder of data sets and tables (else $ONESHOT_DATA, else cache)"
+    )
+
+
+def device(args: Any) -> str:
+    """The device that was asked for; ValueError where there is none such."""
+    import torch
+
+    if args.threads < 0:
+        raise ValueError(f"--threads must be at least 0, got {args.threads}")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    if args.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=args.device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {args.device!r} cannot be used: {str(error).splitlines()[0]}") from error
+    return args.device
+
+
+def print_json(document: Any) -> None:
+    json.dump(document, sys.stdout, indent=2, allow_nan=False)
+    print()
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table for people; the first column is text, the others are numbers."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(table)
+
+
+def chosen(args: Any, *kinds: type) -> dict[str, Any]:
+    """The arguments that are fields of these dataclasses."""
+    from dataclasses import fields
+
+    values: Mapping[str, Any] = args.as_dict()
+    return {f.name: values[f.name] for kind in kinds for f in fields(kind)}

@@ -1,0 +1,80 @@
+"""`oneshot predict`: accuracies of architectures, read out of a trained supernet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oneshot.cli.options import add_machine, device, parser, print_json, print_table
+
+if TYPE_CHECKING:
+    from oneshot.space import Arch, Space
+
+EXAMPLE = "oneshot predict runs/paper-1 --sample 1000 --out predictions.parquet"
+
+
+def main(argv: Sequence[str]) -> None:
+    args = _arguments(argv)
+    from evaluators.store import Stored
+    from evaluators.supernet import of_run
+    from oneshot.catalogue import open_run
+    from oneshot.progress import Progress
+
+    if args.out is not None and not args.out.parent.is_dir():
+        raise FileNotFoundError(f"--out: {args.out.parent} is no folder")
+    run = open_run(args.run, args.data_dir, device(args))
+    evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images)
+    archs = _wanted(args, run.space)
+    stored = Stored(evaluator, args.store or Path(args.run) / "predictions.sqlite")
+    with Progress("predict", len(set(archs)), "architectures") as progress:
+        predictions = stored(archs, on_chunk=lambda part, values: progress.advance(len(part)))
+    if args.out is not None:
+        predictions.save(args.out)
+    if args.json:
+        print_json(predictions.document())
+    else:
+        ranked = sorted(predictions.records(), key=lambda record: -record["accuracy"])
+        rows = [(r["arch"], f"{r['accuracy']:.2f} ± {r['standard_error']:.2f}", f"{r['loss']:.4f}") for r in ranked]
+        print_table(f"{len(rows)} predictions, the best first", ("architecture", "accuracy %", "loss"), rows[: args.show])
+        if args.out is not None:
+            print(f"{args.out}: {len(rows)} predictions")
+
+
+def _arguments(argv: Sequence[str]) -> Any:
+    to = parser("predict", __doc__ or "", EXAMPLE)
+    to.add_argument("run", type=str, help="run folder of `oneshot train`")
+    to.add_argument("arch", type=str, nargs="*", help="architecture strings")
+    to.add_argument("--sample", type=int, default=0, help="this many different random architectures, by --seed")
+    to.add_argument("--seed", type=int, default=0, help="of --sample")
+    to.add_argument("--all", action="store_true", help="every architecture of the space")
+    to.add_argument("--from", dest="source", type=Path | None, default=None, help="a text file with a string a line, or a CSV or Parquet file with the column arch")  # fmt: skip
+    to.add_argument("--batch-norm", type=str, default="ema-20", help="inherit, batch, ema-N, reset-ema-N or reset-cumulative-N")  # fmt: skip
+    to.add_argument("--batch-size", type=int, default=256, help="of recalibration and validation")
+    to.add_argument("--images", type=int, default=0, help="validate on the first so many validation images, 0 for all")
+    to.add_argument("--store", type=Path | None, default=None, help="SQLite file of predictions, by default in the run folder")  # fmt: skip
+    to.add_argument("--out", type=Path | None, default=None, help="write .parquet, .json or .csv")
+    to.add_argument("--json", action="store_true", help="print one JSON document")
+    to.add_argument("--show", type=int, default=20, help="rows of the printed table")
+    add_machine(to)
+    return to.parse_args(list(argv))
+
+
+def _wanted(args: Any, space: Space) -> list[Arch]:
+    """The architectures that the arguments name; ValueError where they name none, or in two ways."""
+    ways = [bool(args.arch), args.sample > 0, args.all, args.source is not None]
+    if sum(ways) != 1:
+        raise ValueError("say which architectures: strings, --sample N, --all, or --from FILE (one of these)")
+    if args.arch:
+        return [space.parse(text) for text in args.arch]
+    if args.source is not None:
+        from benchmarks.predictions import read_archs
+
+        return [space.parse(text) for text in read_archs(args.source)]
+    if args.all:
+        return list(space)
+    import numpy as np
+
+    from oneshot.samplers.uniform import distinct
+
+    return distinct(space, args.sample, np.random.default_rng(args.seed))

@@ -1,0 +1,69 @@
+"""`oneshot train`: a supernet, by a preset and whatever departs from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from oneshot.cli.options import add_machine, chosen, device, parser
+from oneshot.recipe import PRESETS, Config, Recipe, flat, preset, unflat
+
+EXAMPLE = "oneshot train --preset paper --dataset cifar10 --seed 1 --out runs/paper-1"
+
+
+def main(argv: Sequence[str]) -> None:
+    args = _arguments(argv)
+    from oneshot import distributed
+    from oneshot.catalogue import build
+    from oneshot.checkpoint import RunFolder
+    from oneshot.progress import Progress
+    from oneshot.training import train
+
+    config, recipe = unflat(chosen(args, Config, Recipe))
+    where = distributed.local_device(device(args))
+    distributed.start(where)
+    try:
+        run = build(config, recipe, args.data_dir, where)
+        first = distributed.rank() == 0
+        if first:
+            RunFolder.create(args.out, flat(config, recipe))
+        distributed.barrier()
+        folder = RunFolder(args.out)
+        commit = folder.commit
+        done = commit["epoch"] if commit else 0
+        with Progress("train", recipe.epochs, "epochs", quiet=not first) as progress:
+            progress.begin(done)
+            train(
+                run.net, run.method, run.train, run.valid, recipe, config.seed, folder,
+                on_epoch=lambda row: progress.advance(1, loss=row["loss"], images_s=row["images_per_second"]),
+            )  # fmt: skip
+    finally:
+        distributed.stop()
+    if first:
+        found = run.method.derive()
+        if found is not None:
+            print(f"derived architecture: {run.space.format(found)}")
+        print(f"{args.out}: {recipe.epochs} epochs; `oneshot predict {args.out} --sample 10` predicts")
+
+
+def _arguments(argv: Sequence[str]):
+    to = parser("train", __doc__ or "", EXAMPLE)
+    to.add_argument("--config", action="config", help="a YAML or JSON file of these options")
+    to.add_argument("--preset", type=str, default="paper", help=f"one of {', '.join(PRESETS)}; options given beside it win")
+    to.add_argument("--out", type=Path, required=True, help="run folder; an unfinished run in it is continued")
+    to.add_class_arguments(Config, as_group=True)
+    to.add_class_arguments(Recipe, as_group=True)
+    add_machine(to)
+    name = _preset_name(argv)
+    to.set_defaults(flat(*preset(name)))
+    return to.parse_args(list(argv))
+
+
+def _preset_name(argv: Sequence[str]) -> str:
+    """The preset asked for, known before the other defaults are."""
+    for i, word in enumerate(argv):
+        if word.startswith("--preset="):
+            return word.partition("=")[2]
+        if word == "--preset" and i + 1 < len(argv):
+            return argv[i + 1]
+    return "paper"

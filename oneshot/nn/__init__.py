@@ -1,0 +1,1 @@
+"""Candidate operations, the choice block, and the layers below them."""

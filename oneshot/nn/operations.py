@@ -1,0 +1,79 @@
+"""Candidate operations. An operation table maps an option's name to `(channels_in, channels_out, stride) -> Module`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from oneshot.nn.norm import BatchNorm, average_pool
+
+Operation = Callable[[int, int, int], "nn.Module"]
+Operations = Mapping[str, Operation]
+
+
+class Prepared(nn.Module):
+    """An operation that begins with a step without weights; edges that leave one node share that step's result.
+
+    `forward` takes what `prepare` returned. Subclasses set `prepare` to a module-level function.
+    """
+
+    prepare: Callable[[Tensor], Tensor] = staticmethod(lambda x: x)
+
+
+class Zero(nn.Module):
+    """Nothing: an option that is never computed and adds nothing to a sum."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise AssertionError("a zero operation must not be computed")
+
+
+class Skip(nn.Module):
+    """The identity."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class ReluConvNorm(Prepared):
+    """ReLU, convolution without bias, BatchNorm: the order of arXiv 2001.00326."""
+
+    prepare = staticmethod(F.relu)
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, affine: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False)
+        self.norm = BatchNorm(channels_out, affine=affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x))
+
+
+class Pool(Prepared):
+    """3x3 average pooling, followed by a 1x1 convolution and BatchNorm if asked for."""
+
+    prepare = staticmethod(average_pool)
+
+    def __init__(self, channels: int, conv: bool = False, affine: bool = True) -> None:
+        super().__init__()
+        project = (nn.Conv2d(channels, channels, 1, bias=False), BatchNorm(channels, affine=affine))
+        self.project = nn.Sequential(*project) if conv else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.project is None else self.project(x)
+
+
+def nasbench201(affine: bool, pool_conv: bool = False) -> Operations:
+    """The five operations of NAS-Bench-201 at stride 1.
+
+    `affine` is BatchNorm's: True in stand-alone networks, False in supernets. `pool_conv` puts a 1x1 convolution
+    behind the pooling, as in the supernet of arXiv 2104.11522, Table 3.
+    """
+    return {
+        "none": lambda c_in, c_out, stride: Zero(),
+        "skip_connect": lambda c_in, c_out, stride: Skip(),
+        "nor_conv_1x1": lambda c_in, c_out, stride: ReluConvNorm(c_in, c_out, 1, stride, affine),
+        "nor_conv_3x3": lambda c_in, c_out, stride: ReluConvNorm(c_in, c_out, 3, stride, affine),
+        "avg_pool_3x3": lambda c_in, c_out, stride: Pool(c_in, pool_conv, affine),
+    }

@@ -1,0 +1,158 @@
+"""How a network is trained: a recipe, the configuration of a whole run, and presets. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How weights are trained; the defaults are arXiv 2104.11522, Table 5, NAS-Bench-201 supernet.
+
+    Args:
+        epochs: passes over the training images
+        batch_size: images a step, over all processes
+        learning_rate: SGD's first learning rate
+        final_learning_rate: where the cosine ends
+        warmup_epochs: epochs of linear warm-up from 0
+        momentum: SGD's
+        nesterov: Nesterov's momentum
+        weight_decay: SGD's, not applied to BatchNorm
+        gradient_clip: largest norm of the whole gradient, 0 does not clip
+        label_smoothing: of the cross-entropy
+        shift: random shift in pixels
+        flip: random horizontal flips
+        cutout: side of the square that is hidden, in pixels
+        arch_learning_rate: Adam's, for methods with architecture parameters (arXiv 1806.09055, section 3.1.1)
+        arch_weight_decay: Adam's
+        precision: float32, bf16 (autocast), or auto, which is bf16 on a GPU and float32 on a CPU
+    """
+
+    epochs: int = 250
+    batch_size: int = 256
+    learning_rate: float = 0.025
+    final_learning_rate: float = 1e-5
+    warmup_epochs: float = 0.0
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 3e-4
+    gradient_clip: float = 0.0
+    label_smoothing: float = 0.0
+    shift: int = 4
+    flip: bool = True
+    cutout: int = 0
+    arch_learning_rate: float = 3e-4
+    arch_weight_decay: float = 1e-3
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        least = {"epochs": 1, "batch_size": 1, "learning_rate": 0, "final_learning_rate": 0, "warmup_epochs": 0}
+        least |= {"momentum": 0, "weight_decay": 0, "gradient_clip": 0, "label_smoothing": 0, "shift": 0, "cutout": 0}
+        for name, bound in least.items():
+            if not bound <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a finite number of at least {bound}, got {getattr(self, name)}")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs must be below the {self.epochs} epochs, got {self.warmup_epochs}")
+        if self.precision not in ("auto", "float32", "bf16"):
+            raise ValueError(f"precision must be auto, float32 or bf16, got {self.precision!r}")
+
+    def rate(self, progress: float) -> float:
+        """The learning rate at a share of the training: linear warm-up, then one cosine down to the final rate."""
+        warm = self.warmup_epochs / self.epochs
+        if progress < warm:
+            return self.learning_rate * progress / warm
+        cosine = 0.5 * (1 + math.cos(math.pi * (progress - warm) / (1 - warm)))
+        return self.final_learning_rate + (self.learning_rate - self.final_learning_rate) * cosine
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a supernet training was asked for; a run folder records it, flat, as config.json.
+
+    Args:
+        space: search space, see `oneshot spaces`
+        dataset: digits, cifar10, cifar100, or an .npz file
+        split: standard (90% train, 10% validate) or half
+        image_size: resize the images to this size; 0 keeps theirs
+        channels: width of the first stage
+        cells: cells a stage
+        pool_conv: a 1x1 convolution behind pooling, as the paper's supernet has it
+        method: single-path or darts
+        sampler: uniform, fair or balanced
+        seed: of the weights, the paths and the order of the images
+    """
+
+    space: str = "nasbench201"
+    dataset: str = "cifar10"
+    split: str = "standard"
+    image_size: int = 0
+    channels: int = 16
+    cells: int = 2
+    pool_conv: bool = False
+    method: str = "single-path"
+    sampler: str = "uniform"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, bound in {"channels": 1, "cells": 1, "seed": 0, "image_size": 0}.items():
+            if getattr(self, name) < bound:
+                raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
+
+
+def flat(config: Config, recipe: Recipe) -> dict[str, Any]:
+    """The one JSON object that a run folder records."""
+    return {**asdict(config), **asdict(recipe)}
+
+
+def unflat(document: Mapping[str, Any]) -> tuple[Config, Recipe]:
+    """The configuration of a run folder; ValueError names keys that are unknown, missing or of another type."""
+    parts = []
+    names = {f.name for kind in (Config, Recipe) for f in fields(kind)}
+    if names ^ set(document):
+        odd = ", ".join(sorted(names ^ set(document)))
+        raise ValueError(f"this configuration is not of this version: unknown or missing {odd}")
+    for kind in (Config, Recipe):
+        values = {f.name: document[f.name] for f in fields(kind)}
+        for f in fields(kind):
+            kinds = (int, float) if isinstance(f.default, float) else (type(f.default),)
+            if type(values[f.name]) not in kinds:
+                raise ValueError(f"{f.name} must be a {type(f.default).__name__}, got {values[f.name]!r}")
+        parts.append(kind(**values))
+    return parts[0], parts[1]
+
+
+NARROW = {"channels": 5, "sampler": "balanced", "epochs": 1000, "batch_size": 128}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # arXiv 2104.11522, Table 5
+    "paper": {},
+    # the best published correlations on NAS-Bench-201 are those of narrow supernets with balanced paths
+    "narrow": NARROW,
+    "narrow-short": {**NARROW, "epochs": 250, "batch_size": 64},
+    # arXiv 1806.09055
+    "darts": {"method": "darts", "split": "half", "epochs": 50, "batch_size": 64},
+    # the embedded digits, in about a minute on two CPU cores
+    "demo": {
+        "dataset": "digits",
+        "split": "half",
+        "channels": 16,
+        "cells": 1,
+        "sampler": "balanced",
+        "epochs": 60,
+        "batch_size": 64,
+        "learning_rate": 0.05,
+        "shift": 1,
+        "flip": False,
+    },
+}
+"""Named departures from the defaults of Config and Recipe."""
+
+
+def preset(name: str) -> tuple[Config, Recipe]:
+    """The configuration of that name; ValueError lists the names."""
+    if name not in PRESETS:
+        raise ValueError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
+    return unflat({**flat(Config(), Recipe()), **PRESETS[name]})

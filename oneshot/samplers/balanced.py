@@ -1,0 +1,33 @@
+"""Balanced sampling: first a class of architectures, then an architecture in it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oneshot.space import Arch, Space
+
+
+class Balanced:
+    """Draws one of the space's buckets uniformly, then an architecture of that bucket uniformly.
+
+    On NAS-Bench-201 the buckets are at most one, two, three convolutions on a live path, and cells without a live
+    path are never drawn. Enumerates the space once.
+    """
+
+    group = 1
+
+    def __init__(self, space: Space) -> None:
+        if space.size > 1_000_000:
+            raise ValueError(f"balanced sampling enumerates its space; {space.name} has {space.size} architectures")
+        buckets: dict[int, list[Arch]] = {}
+        for arch in space:
+            bucket = space.bucket(arch)
+            if bucket is not None:
+                buckets.setdefault(bucket, []).append(arch)
+        if not buckets:
+            raise ValueError(f"no architecture of {space.name} is worth drawing: none has a live path")
+        self._buckets = [buckets[key] for key in sorted(buckets)]
+
+    def draw(self, n: int, rng: np.random.Generator) -> list[Arch]:
+        chosen = [self._buckets[i] for i in rng.integers(len(self._buckets), size=n)]
+        return [bucket[rng.integers(len(bucket))] for bucket in chosen]

@@ -1,0 +1,47 @@
+"""Uniform single-path sampling (SPOS, arXiv 1904.00420)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oneshot.space import Arch, Space
+
+MAX_REJECTED = 10_000
+
+
+class Uniform:
+    """Every allowed architecture with the same probability."""
+
+    group = 1
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self._counts = np.array([len(decision.options) for decision in space.decisions])
+
+    def draw(self, n: int, rng: np.random.Generator) -> list[Arch]:
+        archs: list[Arch] = []
+        rejected = 0
+        while len(archs) < n:
+            arch = tuple(rng.integers(self._counts).tolist())
+            if self.space.allows(arch):
+                archs.append(arch)
+            else:
+                rejected += 1
+                if rejected > MAX_REJECTED * (len(archs) + 1):
+                    raise ValueError(f"{self.space.name} allowed {len(archs)} of {rejected} random architectures")
+        return archs
+
+
+def distinct(space: Space, n: int, rng: np.random.Generator) -> list[Arch]:
+    """`n` different architectures, each set of them equally likely; ValueError if the space has fewer."""
+    if n > space.size:
+        raise ValueError(f"{space.name} has {space.size} architectures, {n} were asked for")
+    if space.size <= 1_000_000:
+        every = list(space)
+        if n > len(every):
+            raise ValueError(f"{space.name} has {len(every)} architectures, {n} were asked for")
+        return [every[i] for i in rng.choice(len(every), size=n, replace=False)]
+    sampler, found = Uniform(space), dict[Arch, None]()
+    while len(found) < n:
+        found.update(dict.fromkeys(sampler.draw(n - len(found), rng)))
+    return list(found)

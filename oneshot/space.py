@@ -1,0 +1,102 @@
+"""Search spaces as data: decisions, architectures, and what an architecture is called. Imports no torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import prod
+from numbers import Integral
+
+Arch = tuple[int, ...]
+"""One option index a decision."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A named choice among options."""
+
+    name: str
+    options: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.options or len(set(self.options)) != len(self.options):
+            raise ValueError(f"decision {self.name!r} needs distinct options, got {self.options}")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stand-alone network costs: trainable parameters, and multiply-adds of one image in millions."""
+
+    params: int
+    mflops: float
+
+
+@dataclass(frozen=True)
+class Space(ABC):
+    """A finite set of architectures; frozen, hashable, and cheap to create."""
+
+    name: str
+    decisions: tuple[Decision, ...]
+
+    @cached_property
+    def sites(self) -> tuple[int, ...]:
+        """The decision that each site of the network obeys; skeletons repeat the sites of a shared cell."""
+        return tuple(range(len(self.decisions)))
+
+    @cached_property
+    def size(self) -> int:
+        """How many option combinations there are, before `allows`."""
+        return prod(len(decision.options) for decision in self.decisions)
+
+    def __iter__(self) -> Iterator[Arch]:
+        """Every allowed architecture, in lexicographic order of the option indices."""
+        every = product(*(range(len(decision.options)) for decision in self.decisions))
+        return (arch for arch in every if self.allows(arch))
+
+    def allows(self, arch: Arch) -> bool:
+        """Whether this is an architecture of the space: one valid option index a decision."""
+        return len(arch) == len(self.decisions) and all(
+            isinstance(i, Integral) and 0 <= i < len(decision.options)
+            for i, decision in zip(arch, self.decisions, strict=True)
+        )
+
+    def check(self, arch: Sequence[int]) -> Arch:
+        """The architecture as a tuple of ints; ValueError where the space does not allow it."""
+        candidate = tuple(arch)
+        if not self.allows(candidate):
+            shape = [len(decision.options) for decision in self.decisions]
+            raise ValueError(
+                f"{candidate} is no architecture of {self.name}: expected {len(shape)} option indices below {shape}"
+            )
+        return tuple(int(i) for i in candidate)
+
+    def only(self, arch: Arch) -> Space:
+        """The space that contains this architecture alone, each decision left with one option."""
+        arch = self.check(arch)
+        decisions = tuple(Decision(d.name, (d.options[i],)) for d, i in zip(self.decisions, arch, strict=True))
+        return type(self)(name=f"{self.name}:{self.format(arch)}", decisions=decisions)
+
+    def bucket(self, arch: Arch) -> int | None:
+        """The balance class that a balanced sampler draws first; None for an architecture not worth training."""
+        self.check(arch)
+        return 0
+
+    @abstractmethod
+    def parse(self, text: str) -> Arch:
+        """The architecture that a string of this space names; ValueError says what was expected and what came."""
+
+    @abstractmethod
+    def format(self, arch: Arch) -> str:
+        """The string of an architecture; `parse` reads it back."""
+
+    @abstractmethod
+    def canonical(self, arch: Arch) -> Arch:
+        """One fixed representative of all architectures that compute the same function."""
+
+    def facts(self, arch: Arch) -> dict[str, float]:
+        """Training-free numbers of an architecture that serve as trivial predictors of its accuracy."""
+        self.check(arch)
+        return {}

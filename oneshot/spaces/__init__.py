@@ -1,0 +1,14 @@
+"""The catalogue of search spaces: the one place that turns a name into a space. Imports no torch."""
+
+from oneshot.space import Space
+from oneshot.spaces.nasbench201 import ALL, CONV, NO_ZERO
+
+SPACES: dict[str, Space] = {space.name: space for space in (ALL, NO_ZERO, CONV)}
+"""Larger spaces before their restrictions, so that the first that parses a string is the most general."""
+
+
+def space_named(name: str) -> Space:
+    """The space of that name; ValueError lists the names."""
+    if name not in SPACES:
+        raise ValueError(f"unknown search space {name!r}; expected one of {', '.join(SPACES)}")
+    return SPACES[name]

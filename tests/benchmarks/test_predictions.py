@@ -1,0 +1,85 @@
+"""Predictions of any origin, and what is wrong with bad ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.predictions import Predicted, aligned, read_archs, read_predictions
+
+
+def test_csv_parquet_and_json_give_the_same(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("accuracy,extra,arch\n0.5,x,a\n0.25,y,b\n")
+    document = {"space": "nasbench201", "protocol": {"seed": 3}}
+    rows = pa.table({"arch": ["a", "b"], "accuracy": [0.5, 0.25]})
+    pq.write_table(rows.replace_schema_metadata({"oneshot": json.dumps(document)}), tmp_path / "p.parquet")
+    (tmp_path / "p.json").write_text(json.dumps({**document, "predictions": rows.to_pylist()}))
+    for suffix in ("csv", "parquet", "json"):
+        found = read_predictions(tmp_path / f"p.{suffix}")
+        assert (list(found.archs), found.accuracy.tolist(), found.name) == (["a", "b"], [0.5, 0.25], f"p.{suffix}")
+        assert (found.space, found.protocol) == ((None, {}) if suffix == "csv" else ("nasbench201", {"seed": 3}))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("p.csv", "arch,acc\na,1\n", "has no column 'accuracy'; its columns are arch, acc"),
+        ("p.csv", "cell,accuracy\na,1\n", "has no column 'arch'; its columns are cell, accuracy"),
+        ("p.csv", "arch,accuracy\na,1\nb,NaN\n", "row 2, column 'accuracy' of .*p.csv: expected a finite number"),
+        (
+            "p.csv",
+            "arch,accuracy\na,1\nb,high\n",
+            "row 2, column 'accuracy' of .*: expected a finite number, got 'high'",
+        ),
+        ("p.csv", "arch,accuracy\na,1\nb,2\na,1\n", "rows 1 and 3 of p.csv are the same architecture, 'a'"),
+        ("p.parquet", "no parquet", "is no Parquet file, or a damaged one"),
+        ("p.json", "{", "no JSON document"),
+        ("p.json", "[1]", "is no document of predictions"),
+        ("p.json", '{"predictions": [{"arch": "a", "accuracy": 1}, {"arch": "b", "accuracy": "x"}]}', "are no table"),
+        ("p.txt", "a 1", r"expected a .csv or .parquet file"),
+    ],
+)
+def test_bad_files(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_predictions(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["gone.csv", "gone.parquet", "gone.json"])
+def test_missing_files(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=f"there is no file .*{name}"):
+        read_predictions(tmp_path / name)
+
+
+def test_arrays_are_checked_like_files() -> None:
+    with pytest.raises(ValueError, match=r"one accuracy for each of 2 architectures, got shape \(3,\)"):
+        Predicted(["a", "b"], np.ones(3))
+    with pytest.raises(ValueError, match="row 2, column 'accuracy' of mine: expected a finite number, got nan"):
+        Predicted(["a", "b"], np.array([1, np.nan]), name="mine")
+
+
+def test_architectures_come_from_text_and_tables(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x\n\n  y \n")
+    (tmp_path / "a.csv").write_text("architecture,n\n007,1\ny,2\n")
+    assert read_archs(tmp_path / "a.txt") == ["x", "y"]
+    assert read_archs(tmp_path / "a.csv") == ["007", "y"]
+    (tmp_path / "b.bin").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="expected a text file"):
+        read_archs(tmp_path / "b.bin")
+    with pytest.raises(ValueError, match="there is no file"):
+        read_archs(tmp_path / "gone.txt")
+
+
+def test_runs_are_aligned_to_the_first() -> None:
+    first, second = (
+        Predicted(["a", "b"], np.array([1.0, 2.0])),
+        Predicted(["b", "a"], np.array([4.0, 3.0]), name="second"),
+    )
+    assert [run.tolist() for run in aligned([first, second])] == [[1, 2], [3, 4]]
+    with pytest.raises(ValueError, match="second and predictions predict different architectures: 1 and 2, 1 of them"):
+        aligned([first, Predicted(["b"], np.ones(1), name="second")])

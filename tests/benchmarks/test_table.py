@@ -1,0 +1,251 @@
+"""Tables: written whole, found by name, read by column, imported only when every row is right."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.table import Benchmark, find, import_table, write
+from oneshot.spaces import SPACES, space_named
+from oneshot.spaces.nasbench201 import ALL, CONV, NO_ZERO
+
+FIRST, SECOND = CONV.format((0,) * 6), CONV.format((1,) * 6)
+
+
+def csv(folder: Path, text: str) -> Path:
+    path = folder / "results.csv"
+    path.write_text(text)
+    return path
+
+
+def test_a_table_reads_back_what_was_written(table: Benchmark) -> None:
+    assert (len(table), table.space, table.name) == (64, CONV, "small")
+    assert table.columns == ("digits_test_20", "digits_valid_20", "seconds")
+    assert table.metadata == {"space": CONV.name, "protocol": {"epochs": 20}}
+    assert [CONV.format(arch) for arch in table.archs] == table.strings
+    assert sorted(table.archs) == list(CONV)
+    np.testing.assert_array_equal(table.values("seconds"), np.arange(64.0))
+    assert table.values("seconds").dtype == np.float64
+
+
+def test_query_keeps_the_order_asked_for(table: Benchmark) -> None:
+    rows = [7, 3, 50]
+    frame = table.query([table.archs[7], table.strings[3], table.archs[50]], ["seconds"])
+    assert list(frame.columns) == ["arch", "seconds"]
+    assert frame["arch"].tolist() == [table.strings[row] for row in rows]
+    assert frame["seconds"].tolist() == rows
+    assert list(table.query(table.archs).columns) == ["arch", *table.columns]
+    assert table.row(table.strings[3])["seconds"] == 3
+
+
+def test_unknown_architectures_are_named(tmp_path: Path) -> None:
+    half = write(tmp_path / "half.parquet", list(CONV)[:32], {"a": np.arange(32)}, CONV, {})
+    assert FIRST in half
+    assert (1,) * 6 not in half
+    with pytest.raises(ValueError, match=r"1 of 2 architectures are not among the 32 of half .*nor_conv_3x3"):
+        half.query([FIRST, SECOND])
+    with pytest.raises(ValueError, match="is no NAS-Bench-201 string"):
+        half.row("|x~0|")
+
+
+def test_a_missing_column_lists_the_columns(table: Benchmark) -> None:
+    with pytest.raises(ValueError, match=r"small has no column 'accuracy'; its columns are digits_test_20, digits_va"):
+        table.values("accuracy")
+
+
+def test_within_keeps_what_the_smaller_space_parses(tmp_path: Path) -> None:
+    archs = [ALL.parse(text) for text in (FIRST, ALL.format((0,) * 6), SECOND)]
+    table = write(tmp_path / "mixed.parquet", archs, {"a": [1, 2, 3]}, ALL, {})
+    view = table.within(CONV)
+    assert view.archs == [(0,) * 6, (1,) * 6]
+    assert view.values("a").tolist() == [1, 3]
+    assert view.query([(1,) * 6])["a"].tolist() == [3]
+    assert view.within(NO_ZERO).strings == [FIRST, SECOND]
+    only_none = write(tmp_path / "none.parquet", [(0,) * 6], {"a": [1]}, ALL, {})
+    with pytest.raises(ValueError, match="none holds architectures of nasbench201, none of nasbench201-conv"):
+        only_none.within(CONV)
+
+
+def test_a_look_up_stays_light(table: Benchmark) -> None:
+    code = (
+        "import sys; from benchmarks.table import Benchmark; "
+        f"print(Benchmark.open({str(table.path)!r}).row({table.strings[9]!r})['seconds']); "
+        "assert not {'pandas', 'scipy', 'matplotlib', 'torch'} & set(sys.modules)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=root, capture_output=True, text=True)
+    assert done.stdout == "9.0\n"
+
+
+def test_gaps_and_other_number_types_read_as_floats(tmp_path: Path) -> None:
+    columns = {
+        "gap": [1.5, None],
+        "half": np.array([1, 2], np.float16),
+        "count": np.array([3, 4], np.uint8),
+        "text": ["1", "2"],
+    }
+    money = pa.array([Decimal("0.25"), None])
+    pq.write_table(pa.table({"arch": [FIRST, SECOND], **columns, "money": money}), tmp_path / "t.parquet")
+    table = Benchmark.open(tmp_path / "t.parquet")
+    assert table.columns == ("gap", "half", "count", "money")
+    for name, expected in {"gap": [1.5, np.nan], "half": [1, 2], "count": [3, 4], "money": [0.25, np.nan]}.items():
+        np.testing.assert_array_equal(table.values(name), expected)
+
+
+def test_truth_and_ceiling_by_rule_and_by_declaration(tmp_path: Path) -> None:
+    def columns(names: str, **metadata: str) -> Benchmark:
+        return write(tmp_path / "t.parquet", [(0,) * 6], {name: [1.0] for name in names.split()}, CONV, metadata)
+
+    published = columns("index cifar10_test_12 cifar10_test_200 cifar10_valid_200 cifar100_test_200")
+    assert published.default_truth() == "cifar10_test_200"
+    assert published.default_ceiling("cifar10_test_200") == "cifar10_valid_200"
+    assert published.default_ceiling("cifar100_test_200") is None
+    assert columns("test_correct_sum3_108 test_accuracy_108").default_truth() == "test_accuracy_108"
+    declared = columns("mine other x_test_200", truth="mine", ceiling="other")
+    assert (declared.default_truth(), declared.default_ceiling("mine")) == ("mine", "other")
+    assert declared.default_ceiling("x_test_200") is None
+    with pytest.raises(ValueError, match="declares no truth; say which of its columns it is: params, latency"):
+        columns("params latency").default_truth()
+
+
+def test_names_find_files_in_order(table: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("given", "environment", "cache/oneshot"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "there.parquet").write_bytes(table.path.read_bytes())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("ONESHOT_DATA", str(tmp_path / "environment"))
+    assert find("there", tmp_path / "given").path.parent.name == "given"
+    assert find("there").path.parent.name == "environment"
+    assert find("there.parquet").path.parent.name == "environment"
+    monkeypatch.delenv("ONESHOT_DATA")
+    assert find("there").path.parent.name == "oneshot"
+    assert find(table.path).path == table.path
+    with pytest.raises(
+        ValueError, match=r"looked for .*cache/oneshot/gone.parquet, .*benchmarks/data/gone.parquet; `oneshot benc"
+    ):
+        find("gone")
+    with pytest.raises(ValueError, match=r"looked for /gone/there.parquet;"):
+        find("/gone/there.parquet")
+
+
+def test_files_that_are_no_tables(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(ValueError, match=r"broken.parquet is no Parquet file, or a damaged one"):
+        Benchmark.open(broken)
+    pq.write_table(pa.table({"hash": ["x"]}), broken)
+    with pytest.raises(ValueError, match="has no column 'arch'; its columns are hash"):
+        Benchmark.open(broken)
+    pq.write_table(pa.table({"arch": ["x"]}), broken)
+    with pytest.raises(ValueError, match="no known search space has the architecture 'x'; known are nasbench201,"):
+        Benchmark.open(broken)
+    pq.write_table(pa.table({"arch": pa.array([], pa.string())}), broken)
+    with pytest.raises(ValueError, match="has no rows"):
+        Benchmark.open(broken)
+    pq.write_table(pa.table({"arch": [FIRST]}).replace_schema_metadata({"oneshot": "[1]"}), broken)
+    with pytest.raises(ValueError, match="is not one JSON object"):
+        Benchmark.open(broken)
+
+
+def test_foreign_tables_open_in_the_most_general_space(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"arch": [FIRST], "a": [1]}), tmp_path / "foreign.parquet")
+    assert Benchmark.open(tmp_path / "foreign.parquet").space == ALL
+    assert Benchmark.open(tmp_path / "foreign.parquet", CONV).space == CONV
+
+
+def test_the_catalogue_knows_its_names() -> None:
+    assert [space_named(name) for name in SPACES] == [ALL, NO_ZERO, CONV]
+    with pytest.raises(ValueError, match="unknown search space 'darts'; expected one of nasbench201, "):
+        space_named("darts")
+
+
+def test_a_full_disk_leaves_the_old_table(table: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = table.path.read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(table.path, [(0,) * 6], {"a": [1]}, CONV, {})
+    assert table.path.read_bytes() == before
+    assert [path.name for path in table.path.parent.iterdir()] == ["small.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("archs", "columns", "metadata", "message"),
+    [
+        ([(0,) * 6] * 2, {"a": [1, 2]}, {}, "comes twice, in rows 1 and 2"),
+        ([(0,) * 6], {"a": [1, 2]}, {}, "column 'a' needs one number for each of 1 architectures"),
+        ([(0,) * 6], {"a": ["x"]}, {}, "column 'a' needs one number"),
+        ([(9,) * 6], {"a": [1]}, {}, "is no architecture of nasbench201-conv"),
+        ([(0,) * 6], {"a": [1]}, {"truth": "b"}, "the truth 'b' is none of the columns a"),
+    ],
+)
+def test_write_refuses(tmp_path: Path, archs: list, columns: dict, metadata: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        write(tmp_path / "t.parquet", archs, columns, CONV, metadata)
+    assert not list(tmp_path.iterdir())
+
+
+def test_import_keeps_numbers_and_provenance(tmp_path: Path) -> None:
+    source = csv(tmp_path, f"architecture,accuracy,params,note\n{SECOND},91.5,7,x\n{FIRST},90,8,y\n{SECOND},91.5,7,z\n")
+    table = import_table(source, tmp_path / "t.parquet", CONV)
+    assert table.strings == [SECOND, FIRST]
+    assert table.columns == ("accuracy", "params")
+    assert table.values("accuracy").tolist() == [91.5, 90]
+    assert table.metadata["source"]["file"] == "results.csv"
+    assert len(table.metadata["source"]["sha256"]) == 64
+    assert table.metadata["source"]["columns_left_out"] == ["note"]
+    again = import_table(tmp_path / "t.parquet", tmp_path / "again.parquet")
+    assert (again.space, again.strings) == (CONV, table.strings)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"arch,a\n{FIRST},1\n|x~0|,2\n", "row 2 of .*results.csv: '\\|x~0\\|' is no NAS-Bench-201 string"),
+        (
+            f"arch,a\n{FIRST},1\n{SECOND},2\n{FIRST},3\n",
+            "rows 1 and 3 of .* same architecture with different values of 'a': 1.0 and 3.0",
+        ),
+        (f"arch,a\n{FIRST},1\n{SECOND},nan\n", "row 2, column 'a' of .*: expected a finite number, got"),
+        (f"arch,a\n{FIRST},1\n{SECOND},inf\n", "row 2, column 'a' of .*: expected a finite number, got inf"),
+        (f"arch,a\n{FIRST},1\n{SECOND},\n", "row 2, column 'a' of .*: expected a finite number, got None"),
+        (f"arch,a\n{FIRST},1.5\n{SECOND},9O.1\n", "row 2, column 'a' of .*: expected a finite number, got '9O.1'"),
+        (f"arch,a\n{FIRST},1\n,2\n", "row 2 of .* has no architecture"),
+        (f"cell,a\n{FIRST},1\n", "has no column 'arch'; its columns are cell, a"),
+        (f"arch,a\n{FIRST},x\n", "has no numeric column; its columns are arch, a"),
+        (f"arch,a\n{FIRST},1,2\n", "is no well-formed CSV table"),
+        ("arch,a\n", "has no rows"),
+        ("", "is no well-formed CSV table"),
+    ],
+)
+def test_import_refuses_and_writes_nothing(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        import_table(csv(tmp_path, text), tmp_path / "t.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
+
+
+def test_import_refuses_other_files(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"expected a .csv or .parquet file"):
+        import_table(tmp_path / "table.pth", tmp_path / "t.parquet")
+    with pytest.raises(ValueError, match="there is no file"):
+        import_table(tmp_path / "gone.csv", tmp_path / "t.parquet")
+
+
+def test_the_published_table(real_data: Path) -> None:
+    table = find("nasbench201", real_data)
+    assert (len(table), table.space, table.default_truth()) == (15625, ALL, "cifar10_test_200")
+    assert table.default_ceiling("cifar10_test_200") == "cifar10_valid_200"
+    best = int(np.argmax(table.values("cifar10_test_200")))
+    assert table.row(table.archs[best])["cifar10_test_200"] == pytest.approx(94.3733, abs=1e-4)
+    assert len(table.within(CONV)) == 64
+    assert len(table.within(NO_ZERO)) == 4096

@@ -1,0 +1,63 @@
+"""What every search space keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+
+from oneshot.space import Arch, Space
+from oneshot.spaces import SPACES
+
+
+def some(space: Space, n: int = 40) -> list[Arch]:
+    rng = np.random.default_rng(0)
+    every = list(space)
+    return [every[i] for i in rng.integers(len(every), size=n)]
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+class TestSpace:
+    def test_is_frozen_hashable_and_picklable(self, space: Space) -> None:
+        assert pickle.loads(pickle.dumps(space)) == space
+        assert len({space, space}) == 1
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            space.name = "other"  # pyright: ignore[reportAttributeAccessIssue]
+
+    def test_strings_round_trip_and_are_distinct(self, space: Space) -> None:
+        archs = list(dict.fromkeys(some(space)))
+        strings = [space.format(arch) for arch in archs]
+        assert [space.parse(text) for text in strings] == archs
+        assert len(set(strings)) == len(archs)
+
+    def test_canonical_is_an_idempotent_member(self, space: Space) -> None:
+        for arch in some(space):
+            representative = space.canonical(arch)
+            assert space.allows(representative)
+            assert space.canonical(representative) == representative
+
+    def test_sites_obey_decisions(self, space: Space) -> None:
+        assert set(space.sites) == set(range(len(space.decisions)))
+
+    def test_only_one_architecture_is_left(self, space: Space) -> None:
+        arch = some(space)[0]
+        alone = space.only(arch)
+        assert alone.size == 1
+        assert alone.format(next(iter(alone))) == space.format(arch)
+
+    def test_facts_have_the_same_names_everywhere(self, space: Space) -> None:
+        assert len({tuple(space.facts(arch)) for arch in some(space)}) == 1
+
+    @pytest.mark.parametrize("odd", [(), (0,), (-1,) * 99, (99,) * 6, "abcdef", (0.5,) * 6])
+    def test_no_architecture(self, space: Space, odd: tuple) -> None:
+        assert not space.allows(odd)
+        for refuses in (space.check, space.format, space.canonical, space.only):
+            with pytest.raises(ValueError, match="is no architecture of"):
+                refuses(odd)
+
+    @pytest.mark.parametrize("text", ["", "nonsense", "|none~0|", "|none~0|+|none~0|none~1|+|none~0|none~1|what~2|", "+" * 9])
+    def test_no_string(self, space: Space, text: str) -> None:
+        with pytest.raises(ValueError, match=r"expected|takes one of"):
+            space.parse(text)

@@ -1,0 +1,81 @@
+"""Imports only go down, and light parts stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("oneshot", "benchmarks", "evaluators")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Every module of this project that a file imports, wherever in the file, but not for type checking alone."""
+    found = set()
+    tree = ast.parse(path.read_text())
+    typing_only = [n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+    skipped = {id(child) for node in typing_only for child in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def below(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+LIGHT = ("oneshot.space", "oneshot.spaces", "oneshot.recipe", "oneshot.files", "oneshot.lookup", "oneshot.provenance")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down(path: Path) -> None:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    if below(name, "oneshot.cli"):
+        return
+    forbidden = ["oneshot.cli"]
+    if below(name, "oneshot"):
+        forbidden += ["benchmarks", "evaluators"]
+    if below(name, "oneshot.nn"):
+        forbidden += ["oneshot.supernets", "oneshot.samplers", "oneshot.methods", "oneshot.training", "oneshot.catalogue"]
+    if not below(name, "oneshot.catalogue") and below(name, "oneshot"):
+        forbidden += ["oneshot.catalogue"]
+    if below(name, "benchmarks"):
+        forbidden += ["evaluators", "torch"]
+        ours = {m for m in imports(path) if below(m, "oneshot")}
+        assert all(below(m, *LIGHT) for m in ours), f"{name} imports {ours}"
+    if below(name, *LIGHT):
+        forbidden += ["torch", "pandas"]
+    wrong = {m for m in imports(path) if below(m, *forbidden)}
+    assert not wrong, f"{name} imports {wrong}"
+
+
+@pytest.mark.parametrize("module", ["oneshot", "oneshot.spaces", "benchmarks.table", "oneshot.cli", "oneshot.cli.spaces"])
+def test_light_modules_import_no_torch(module: str) -> None:
+    code = f"import sys, {module}; assert not {{'torch', 'pandas', 'matplotlib', 'scipy'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["spaces"], ["benchmark", "query"]], ids=" ".join)
+def test_light_doors_answer_fast(words: list[str]) -> None:
+    if words[0] == "benchmark":
+        from benchmarks.table import find
+
+        words = [*words, "nasbench201-digits", find("nasbench201-digits").strings[0], "--json"]
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "oneshot", *words], check=True, cwd=ROOT, capture_output=True)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5
