@@ -30,14 +30,17 @@ def create(
     measure: Measure,
     prefix: str,
     protocol: Mapping[str, Any],
+    notes: Mapping[str, Any],
     workers: int = 1,
-    on_result: Callable[[int], None] | None = None,
+    on_start: Callable[[int], None] = lambda finished: None,
+    on_result: Callable[[], None] = lambda: None,
 ) -> Benchmark:
     """Measure every architecture with every seed, and write the table `target` when all is done.
 
-    What is finished stands in `TARGET.journal`; the same call continues from it, another one's journal is refused
-    with a ValueError that names the difference. `on_result` is told how many trainings the journal holds. Columns:
-    `PREFIX_test`, `PREFIX_valid` (means over the seeds, percent), `PREFIX_test_seedN`, ..., `seconds` (of one training).
+    `protocol` is what the results depend on; `notes` stand beside it in the table's metadata. Finished trainings stand
+    in `TARGET.journal`: the same call continues from it, another one's journal is refused with a ValueError that names
+    the difference. `on_start` is told how many were finished before, `on_result` is called after each new one. Columns:
+    `PREFIX_test`, `PREFIX_valid` (means over the seeds, percent), `PREFIX_test_seedN`, `seconds` (of one training).
     """
     target = Path(target)
     if not archs or not seeds:
@@ -46,19 +49,13 @@ def create(
     wanted = [(arch, seed) for arch in archs for seed in seeds]
     names = {arch: space.format(arch) for arch in archs}
     open_tasks = [(arch, seed) for arch, seed in wanted if (names[arch], seed) not in journal.results]
-    if on_result is not None:
-        on_result(len(wanted) - len(open_tasks))
+    on_start(len(wanted) - len(open_tasks))
     for arch, seed, result in _measured(open_tasks, measure, workers):
         journal.add(names[arch], seed, result)
-        if on_result is not None:
-            on_result(1)
+        on_result()
     columns = _columns([[journal.results[names[arch], seed] for seed in seeds] for arch in archs], seeds, prefix)
-    metadata = {
-        "truth": f"{prefix}_test",
-        "ceiling": f"{prefix}_valid",
-        "seeds": list(seeds),
-        "protocol": dict(protocol),
-    }
+    roles = {"truth": f"{prefix}_test", "ceiling": f"{prefix}_valid"}
+    metadata = {**notes, **roles, "seeds": list(seeds), "protocol": dict(protocol)}
     table = write(target, archs, columns, space, metadata)
     journal.path.unlink()
     return table
@@ -78,15 +75,23 @@ class Journal:
             path.write_bytes(b"")
             self._append({"header": header})
             return
-        there = json.loads(whole[0])["header"]
+        there = self._entries(whole[:1], 1, "header")[0]["header"]
         if there != header:
             changed = "; ".join(_differences(there, header))
             raise ValueError(f"{path} belongs to a table made otherwise: {changed}; remove it or choose another target")
-        for line in whole[1:]:
-            row = json.loads(line)
+        for row in self._entries(whole[1:], 2, "arch", "seed", "result"):
             self.results[row["arch"], row["seed"]] = row["result"]
         if lines[-1]:
             os.truncate(path, sum(len(line) + 1 for line in whole))
+
+    def _entries(self, lines: Sequence[bytes], first: int, *keys: str) -> list[dict[str, Any]]:
+        entries = []
+        for number, line in enumerate(lines, first):
+            try:
+                entries.append({key: json.loads(line)[key] for key in keys})
+            except (ValueError, KeyError, TypeError):
+                raise ValueError(f"line {number} of {self.path} is no journal entry; remove the file") from None
+        return entries
 
     def add(self, arch: str, seed: int, result: Mapping[str, float]) -> None:
         self._append({"arch": arch, "seed": seed, "result": dict(result)})

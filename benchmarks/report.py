@@ -61,7 +61,7 @@ th:first-child, td:first-child { text-align: left; position: sticky; left: 0; ba
 td:nth-child(2) { background: var(--mark); padding-left: .8rem; } th:nth-child(2) { padding-left: .8rem; }
 td small { display: block; white-space: nowrap; }
 figure { margin: 1.5rem 0; overflow-x: auto; }
-figure svg { width: 100%; min-width: 30rem; max-width: 46rem; height: auto; }
+figure svg { width: 100%; min-width: 26rem; max-width: 46rem; height: auto; }
 svg text { font-family: system-ui, sans-serif !important; }
 dl { display: grid; grid-template-columns: minmax(0, 2fr) minmax(0, 5fr); gap: .2rem 1rem; font-size: .92rem; }
 dt { color: var(--soft); overflow-wrap: anywhere; } dd { margin: 0; overflow-wrap: anywhere; }

@@ -95,13 +95,16 @@ class Predictions:
                 from pyarrow import parquet
 
                 note = json.dumps({"space": self.space.name, "protocol": self.protocol})
-                parquet.write_table(pa.Table.from_pandas(self.frame()).replace_schema_metadata({"oneshot": note}), temporary)
+                parquet.write_table(
+                    pa.Table.from_pandas(self.frame()).replace_schema_metadata({"oneshot": note}), temporary
+                )
 
 
 class Evaluator(Protocol):
     """Predicts accuracies: one row an architecture, in order, each independent of the company it comes in."""
 
-    space: Space
+    @property
+    def space(self) -> Space: ...
 
     @property
     def protocol(self) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class SupernetEvaluator:
         return Prediction(100 * correct / count, loss / count, count)
 
     def _recalibrate(self, gates: Any) -> None:
-        """Leave the network in evaluation mode with this architecture's statistics; `batch` leaves BatchNorm training."""
+        """Leave the network evaluating with this architecture's statistics; `batch` leaves BatchNorm training."""
         self.net.eval()
         for norm in self._norms:
             norm.train(self.norm.kind != "inherit")

@@ -1,10 +1,10 @@
 """Run folders: what a training was asked for, what it reported, and the state from which it continues.
 
-    config.json                  written first, never changed
-    metrics.jsonl                one line an epoch
-    checkpoint.json              names the current state file, its SHA-256 and its epoch: the commit point
-    state-EPOCH.safetensors      weights, BatchNorm statistics, optimiser state
-    tensorboard/                 the metrics once more
+config.json                  written first, never changed
+metrics.jsonl                one line an epoch
+checkpoint.json              names the current state file, its SHA-256 and its epoch: the commit point
+state-EPOCH.safetensors      weights, BatchNorm statistics, optimiser state
+tensorboard/                 the metrics once more
 """
 
 from __future__ import annotations
@@ -152,7 +152,9 @@ def load_network(net: nn.Module, state: Mapping[str, Tensor]) -> None:
     shapes = [k for k in sorted(own.keys() & saved.keys()) if own[k].shape != saved[k].shape]
     odd = sorted(own.keys() ^ saved.keys()) + [f"{k} {tuple(saved[k].shape)} for {tuple(own[k].shape)}" for k in shapes]
     if odd:
-        raise ValueError(f"the checkpoint does not fit this network: {len(odd)} differences, first {', '.join(odd[:3])}")
+        raise ValueError(
+            f"the checkpoint does not fit this network: {len(odd)} differences, first {', '.join(odd[:3])}"
+        )
     net.load_state_dict(saved)
 
 
@@ -171,5 +173,5 @@ def load_optimizer(prefix: str, optimizer: torch.optim.Optimizer, state: Mapping
     for name, value in state.items():
         if name.startswith(f"{prefix}."):
             number, key = name.removeprefix(f"{prefix}.").split(".", 1)
-            entries.setdefault(int(number), {})[key] = value
+            entries.setdefault(int(number), {})[key] = value.clone()
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})

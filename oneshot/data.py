@@ -198,18 +198,24 @@ def _digits() -> dict[str, np.ndarray]:
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            missing = [key for key in KEYS if key not in file.files]
-            if missing:
-                raise ValueError(f"{path} lacks {', '.join(missing)}; expected {', '.join(KEYS)}, got {file.files}")
-            arrays = {key: file[key] for key in KEYS}
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            names = file.files
+            arrays = {key: file[key] for key in KEYS if key in names}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is no readable .npz file: {error}") from error
+    missing = [key for key in KEYS if key not in arrays]
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}; expected {', '.join(KEYS)}, got {', '.join(names)}")
     for part in ("train", "test"):
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
             raise ValueError(f"{path}: {part}_images must be uint8 [N, H, W, 3], got {images.dtype} {images.shape}")
         if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
             raise ValueError(f"{path}: {part}_labels must be {len(images)} integers, got {labels.dtype} {labels.shape}")
+        if labels.size == 0 or labels.min() < 0:
+            raise ValueError(f"{path}: {part}_labels must not be negative or empty")
+    classes = int(arrays["train_labels"].max()) + 1
+    if arrays["test_labels"].max() >= classes:
+        raise ValueError(f"{path}: test_labels must lie below the {classes} classes, got {arrays['test_labels'].max()}")
     return arrays
 
 

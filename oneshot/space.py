@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import product
 from math import prod
 from numbers import Integral
+from typing import Self
 
 Arch = tuple[int, ...]
 """One option index a decision."""
@@ -73,7 +74,7 @@ class Space(ABC):
             )
         return tuple(int(i) for i in candidate)
 
-    def only(self, arch: Arch) -> Space:
+    def only(self, arch: Arch) -> Self:
         """The space that contains this architecture alone, each decision left with one option."""
         arch = self.check(arch)
         decisions = tuple(Decision(d.name, (d.options[i],)) for d, i in zip(self.decisions, arch, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,7 @@ from oneshot.data import Augmentation, Images, training_batches
 from oneshot.methods.base import Batch, Method
 from oneshot.recipe import Recipe
 
-CHECKPOINT_SECONDS = 10.0
+CHECKPOINT_SECONDS = float(os.environ.get("ONESHOT_CHECKPOINT_SECONDS", "10"))
 """Epochs shorter than this share a checkpoint."""
 
 

@@ -21,6 +21,7 @@ import platform
 import statistics
 import time
 from multiprocessing.connection import Connection
+from typing import Any
 
 CASES = ("twin", "twin, freed memory kept", "oneshot", "oneshot, bf16")
 
@@ -51,7 +52,9 @@ def main() -> None:
     assert apart < 0.02, f"the losses differ by {apart}: {losses}"
     median = {case: statistics.median(values) for case, values in seconds.items()}
     ratios = {
-        f"{case} against {twin}": round(statistics.median(t / o for t, o in zip(seconds[twin], seconds[case], strict=True)), 2)
+        f"{case} against {twin}": round(
+            statistics.median(t / o for t, o in zip(seconds[twin], seconds[case], strict=True)), 2
+        )
         for twin in CASES[:2]
         for case in CASES[2:]
     }
@@ -105,7 +108,7 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
         pipe.send((time.perf_counter() - start, float(loss)))
 
 
-def plain(net, x, arch):
+def plain(net: Any, x: Any, arch: tuple[int, ...]) -> Any:
     """The forward pass as one would write it first, on the same weights."""
     import torch.nn.functional as F
 
@@ -124,7 +127,7 @@ def plain(net, x, arch):
                 if end != target:
                     continue
                 name, inputs = ALL.decisions[edge].options[arch[edge]], nodes[source]
-                operation = block.edges[edge].options[arch[edge]]
+                operation: Any = block.edges[edge].options[arch[edge]]  # pyright: ignore[reportIndexIssue]
                 if name == "none":
                     terms.append(inputs.mul(0.0))
                 elif name == "skip_connect":

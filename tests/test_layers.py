@@ -48,7 +48,13 @@ def test_imports_go_down(path: Path) -> None:
     if below(name, "oneshot"):
         forbidden += ["benchmarks", "evaluators"]
     if below(name, "oneshot.nn"):
-        forbidden += ["oneshot.supernets", "oneshot.samplers", "oneshot.methods", "oneshot.training", "oneshot.catalogue"]
+        forbidden += [
+            "oneshot.supernets",
+            "oneshot.samplers",
+            "oneshot.methods",
+            "oneshot.training",
+            "oneshot.catalogue",
+        ]
     if not below(name, "oneshot.catalogue") and below(name, "oneshot"):
         forbidden += ["oneshot.catalogue"]
     if below(name, "benchmarks"):
@@ -61,7 +67,9 @@ def test_imports_go_down(path: Path) -> None:
     assert not wrong, f"{name} imports {wrong}"
 
 
-@pytest.mark.parametrize("module", ["oneshot", "oneshot.spaces", "benchmarks.table", "oneshot.cli", "oneshot.cli.spaces"])
+@pytest.mark.parametrize(
+    "module", ["oneshot", "oneshot.spaces", "benchmarks.table", "oneshot.cli", "oneshot.cli.spaces"]
+)
 def test_light_modules_import_no_torch(module: str) -> None:
     code = f"import sys, {module}; assert not {{'torch', 'pandas', 'matplotlib', 'scipy'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -44,7 +44,9 @@ def main(argv: Sequence[str]) -> int:
 def create(argv: Sequence[str]) -> None:
     from oneshot.recipe import Config, Recipe, flat, unflat
 
-    example = "oneshot benchmark create mine.parquet --space nasbench201-conv --dataset digits --sample 20 --seeds 0 1 2"
+    example = (
+        "oneshot benchmark create mine.parquet --space nasbench201-conv --dataset digits --sample 20 --seeds 0 1 2"
+    )
     to = parser("benchmark create", "Train architectures from scratch and write a table of their accuracies.", example)
     to.add_argument("target", type=Path, help="the .parquet file to write")
     to.add_argument("--config-file", action="config", help="a YAML or JSON file of these options")
@@ -82,8 +84,8 @@ def create(argv: Sequence[str]) -> None:
     with Progress("train", len(archs) * len(seeds), "trainings") as progress:
         table = create_table(
             args.target, space, archs, seeds, standalone.measure, prefix,
-            {**standalone.protocol, "command": command, "environment": environment()},
-            args.workers, lambda n: progress.begin(n) if progress.done == 0 and n != 1 else progress.advance(n),
+            standalone.protocol, {"command": command, "environment": environment()}, args.workers,
+            on_start=progress.begin, on_result=progress.advance,
         )  # fmt: skip
     print(f"{args.target}: {len(table)} architectures, columns {', '.join(table.columns)}")
 

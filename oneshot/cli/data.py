@@ -12,7 +12,8 @@ EXAMPLE = "oneshot data cifar10 --data-dir data"
 def main(argv: Sequence[str]) -> None:
     to = parser("data", __doc__ or "", EXAMPLE)
     to.add_argument("name", type=str, help="cifar10 or cifar100 (digits needs no fetching)")
-    to.add_argument("--from", dest="source", type=str | None, default=None, help="torchvision's folder, if it is here already")  # fmt: skip
+    here = "torchvision's folder, if it is here already"
+    to.add_argument("--from", dest="source", type=str | None, default=None, help=here)
     add_data_dir(to)
     args = to.parse_args(list(argv))
     from oneshot.data import fetch, load

@@ -44,7 +44,10 @@ def add_machine(to: ArgumentParser) -> None:
 
 def add_data_dir(to: ArgumentParser) -> None:
     to.add_argument(
-        "--data-dir", type=str | None, default=None, help="folder of data sets and tables (else $ONESHOT_DATA, else cache)"
+        "--data-dir",
+        type=str | None,
+        default=None,
+        help="folder of data sets and tables (else $ONESHOT_DATA, else cache)",
     )
 
 

@@ -36,7 +36,9 @@ def main(argv: Sequence[str]) -> None:
     else:
         ranked = sorted(predictions.records(), key=lambda record: -record["accuracy"])
         rows = [(r["arch"], f"{r['accuracy']:.2f} ± {r['standard_error']:.2f}", f"{r['loss']:.4f}") for r in ranked]
-        print_table(f"{len(rows)} predictions, the best first", ("architecture", "accuracy %", "loss"), rows[: args.show])
+        print_table(
+            f"{len(rows)} predictions, the best first", ("architecture", "accuracy %", "loss"), rows[: args.show]
+        )
         if args.out is not None:
             print(f"{args.out}: {len(rows)} predictions")
 
@@ -48,11 +50,14 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--sample", type=int, default=0, help="this many different random architectures, by --seed")
     to.add_argument("--seed", type=int, default=0, help="of --sample")
     to.add_argument("--all", action="store_true", help="every architecture of the space")
-    to.add_argument("--from", dest="source", type=Path | None, default=None, help="a text file with a string a line, or a CSV or Parquet file with the column arch")  # fmt: skip
-    to.add_argument("--batch-norm", type=str, default="ema-20", help="inherit, batch, ema-N, reset-ema-N or reset-cumulative-N")  # fmt: skip
+    files = "a text file with a string a line, or a CSV or Parquet file with the column arch"
+    to.add_argument("--from", dest="source", type=Path | None, default=None, help=files)
+    modes = "inherit, batch, ema-N, reset-ema-N or reset-cumulative-N"
+    to.add_argument("--batch-norm", type=str, default="ema-20", help=modes)
     to.add_argument("--batch-size", type=int, default=256, help="of recalibration and validation")
     to.add_argument("--images", type=int, default=0, help="validate on the first so many validation images, 0 for all")
-    to.add_argument("--store", type=Path | None, default=None, help="SQLite file of predictions, by default in the run folder")  # fmt: skip
+    kept = "SQLite file of predictions, by default in the run folder"
+    to.add_argument("--store", type=Path | None, default=None, help=kept)
     to.add_argument("--out", type=Path | None, default=None, help="write .parquet, .json or .csv")
     to.add_argument("--json", action="store_true", help="print one JSON document")
     to.add_argument("--show", type=int, default=20, help="rows of the printed table")

@@ -12,9 +12,12 @@ EXAMPLE = "oneshot score predictions.parquet --benchmark nasbench201 --truth cif
 
 def main(argv: Sequence[str]) -> None:
     to = parser("score", __doc__ or "", EXAMPLE)
-    to.add_argument("predictions", type=Path, help="a file of `oneshot predict`, or any CSV or Parquet file with the columns arch and accuracy")  # fmt: skip
+    files = "a file of `oneshot predict`, or any CSV or Parquet file with the columns arch and accuracy"
+    to.add_argument("predictions", type=Path, help=files)
     to.add_argument("--benchmark", type=str, required=True, help="name or file of a table")
-    to.add_argument("--truth", type=str | None, default=None, help="column of the table, by default the one it declares")
+    to.add_argument(
+        "--truth", type=str | None, default=None, help="column of the table, by default the one it declares"
+    )
     to.add_argument("--ceiling", type=str | None, default=None, help="column that shows what is attainable")
     to.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     to.add_argument("--out", type=Path | None, default=None, help="folder for report.json, report.html and figures")
@@ -27,7 +30,9 @@ def main(argv: Sequence[str]) -> None:
     from benchmarks.table import find
 
     benchmark = find(args.benchmark, args.data_dir)
-    report = score(read_predictions(args.predictions), benchmark, truth=args.truth, ceiling=args.ceiling, seed=args.seed)
+    report = score(
+        read_predictions(args.predictions), benchmark, truth=args.truth, ceiling=args.ceiling, seed=args.seed
+    )
     if args.out is not None:
         write_report(report, args.out)
     if args.json:

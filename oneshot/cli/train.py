@@ -49,7 +49,9 @@ def main(argv: Sequence[str]) -> None:
 def _arguments(argv: Sequence[str]):
     to = parser("train", __doc__ or "", EXAMPLE)
     to.add_argument("--config", action="config", help="a YAML or JSON file of these options")
-    to.add_argument("--preset", type=str, default="paper", help=f"one of {', '.join(PRESETS)}; options given beside it win")
+    to.add_argument(
+        "--preset", type=str, default="paper", help=f"one of {', '.join(PRESETS)}; options given beside it win"
+    )
     to.add_argument("--out", type=Path, required=True, help="run folder; an unfinished run in it is continued")
     to.add_class_arguments(Config, as_group=True)
     to.add_class_arguments(Recipe, as_group=True)

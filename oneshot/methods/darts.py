@@ -37,8 +37,9 @@ class Darts:
     def derive(self) -> Arch | None:
         arch = []
         for decision, alpha in zip(self.space.decisions, self.alphas, strict=True):
+            values = alpha.tolist()
             allowed = [i for i, option in enumerate(decision.options) if option != self.zero]
-            arch.append(max(allowed or range(len(decision.options)), key=lambda i, alpha=alpha: float(alpha[i])))
+            arch.append(max(allowed or range(len(values)), key=values.__getitem__))
         return tuple(arch)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -36,6 +37,19 @@ class Skip(nn.Module):
         return x
 
 
+class Conv(nn.Conv2d):
+    """A convolution without bias at "same" padding; 1x1 on channels-last images it is a plain matrix product."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False)
+        self._product = kernel == 1 and stride == 1
+
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if self._product and x.device.type == "cpu" and x.is_contiguous(memory_format=torch.channels_last):
+            return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1)).permute(0, 3, 1, 2)
+        return super().forward(x)
+
+
 class ReluConvNorm(Prepared):
     """ReLU, convolution without bias, BatchNorm: the order of arXiv 2001.00326."""
 
@@ -43,7 +57,7 @@ class ReluConvNorm(Prepared):
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, affine: bool = True) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False)
+        self.conv = Conv(channels_in, channels_out, kernel, stride)
         self.norm = BatchNorm(channels_out, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,7 +71,7 @@ class Pool(Prepared):
 
     def __init__(self, channels: int, conv: bool = False, affine: bool = True) -> None:
         super().__init__()
-        project = (nn.Conv2d(channels, channels, 1, bias=False), BatchNorm(channels, affine=affine))
+        project = (Conv(channels, channels, 1), BatchNorm(channels, affine=affine))
         self.project = nn.Sequential(*project) if conv else None
 
     def forward(self, x: Tensor) -> Tensor:

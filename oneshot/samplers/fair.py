@@ -23,7 +23,9 @@ class StrictlyFair:
 
     def draw(self, n: int, rng: np.random.Generator) -> list[Arch]:
         if n % self.group:
-            raise ValueError(f"strictly fair sampling draws multiples of {self.group} architectures, {n} were asked for")
+            raise ValueError(
+                f"strictly fair sampling draws multiples of {self.group} architectures, {n} were asked for"
+            )
         archs: list[Arch] = []
         for _ in range(n // self.group):
             columns = [rng.permutation(self.group) % count for count in self._counts]

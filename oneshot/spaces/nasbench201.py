@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import pairwise, product
 
 from oneshot.space import Arch, Cost, Decision, Space
 
@@ -17,8 +17,7 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """(source node, target node) of each decision, in the order of the strings; node 0 is the input, node 3 the output."""
 
 PATHS = tuple(
-    tuple(EDGES.index(edge) for edge in zip(nodes, nodes[1:], strict=False))
-    for nodes in ((0, 3), (0, 1, 3), (0, 2, 3), (0, 1, 2, 3))
+    tuple(EDGES.index(edge) for edge in pairwise(nodes)) for nodes in ((0, 3), (0, 1, 3), (0, 2, 3), (0, 1, 2, 3))
 )
 """The edges of each way from input to output."""
 
@@ -159,7 +158,9 @@ def published_class(operations: Operations) -> str:
 def _string(operations: Operations) -> str:
     if len(operations) != len(EDGES):
         return ""
-    nodes = ["|" + "".join(f"{o}~{a}|" for (a, b), o in zip(EDGES, operations, strict=True) if b == n) for n in (1, 2, 3)]
+    nodes = [
+        "|" + "".join(f"{o}~{a}|" for (a, b), o in zip(EDGES, operations, strict=True) if b == n) for n in (1, 2, 3)
+    ]
     return "+".join(nodes)
 
 

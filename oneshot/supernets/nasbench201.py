@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from oneshot.gates import Gates
 from oneshot.nn.choice import ChoiceBlock, Feature
 from oneshot.nn.norm import BatchNorm
-from oneshot.nn.operations import Operations, ReluConvNorm, nasbench201
+from oneshot.nn.operations import Conv, Operations, ReluConvNorm, nasbench201
 from oneshot.spaces.nasbench201 import EDGES, NasBench201
 
 
@@ -53,7 +53,7 @@ class Reduction(nn.Module):
         super().__init__()
         self.first = ReluConvNorm(channels_in, channels_out, 3, stride=2)
         self.second = ReluConvNorm(channels_out, channels_out, 3)
-        self.shortcut = nn.Conv2d(channels_in, channels_out, 1, bias=False)
+        self.shortcut = Conv(channels_in, channels_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.second(F.relu(self.first(F.relu(x))))
@@ -80,7 +80,7 @@ class NasBench201Net(nn.Module):
         if min(channels, cells, classes) < 1:
             raise ValueError(f"channels, cells and classes must be positive, got {channels}, {cells}, {classes}")
         self.space = space
-        self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), BatchNorm(channels))
+        self.stem = nn.Sequential(Conv(3, channels, 3), BatchNorm(channels))
         operations = nasbench201(affine, pool_conv)
         blocks: list[nn.Module] = []
         for stage in range(3):

@@ -57,7 +57,9 @@ class TestSpace:
             with pytest.raises(ValueError, match="is no architecture of"):
                 refuses(odd)
 
-    @pytest.mark.parametrize("text", ["", "nonsense", "|none~0|", "|none~0|+|none~0|none~1|+|none~0|none~1|what~2|", "+" * 9])
+    @pytest.mark.parametrize(
+        "text", ["", "nonsense", "|none~0|", "|none~0|+|none~0|none~1|+|none~0|none~1|what~2|", "+" * 9]
+    )
     def test_no_string(self, space: Space, text: str) -> None:
         with pytest.raises(ValueError, match=r"expected|takes one of"):
             space.parse(text)

@@ -68,7 +68,9 @@ def test_string_of_the_paper() -> None:
 
 def test_an_architecture_outside_a_restricted_space_says_which_operation() -> None:
     text = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
-    with pytest.raises(ValueError, match="operation 'none' .* is not in nasbench201-no-zero; edge 0->1 takes one of skip"):
+    with pytest.raises(
+        ValueError, match=r"operation 'none' .* is not in nasbench201-no-zero; edge 0->1 takes one of skip"
+    ):
         NO_ZERO.parse(text)
     with pytest.raises(ValueError, match="not in nasbench201-conv"):
         CONV.parse(text.replace("none", "skip_connect"))
@@ -103,7 +105,9 @@ def test_cost_by_hand() -> None:
 def test_cost_equals_the_published_table(real_data: Path) -> None:
     from pyarrow.parquet import read_table
 
-    table = read_table(real_data / "nasbench201.parquet", columns=["arch", "cifar10_params", "cifar10_mflops"]).to_pydict()
+    table = read_table(
+        real_data / "nasbench201.parquet", columns=["arch", "cifar10_params", "cifar10_mflops"]
+    ).to_pydict()
     costs = [cost(ALL.operations(ALL.parse(text))) for text in table["arch"]]
     assert len(costs) == 15625
     assert [c.params for c in costs] == table["cifar10_params"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -80,8 +82,10 @@ def option(cell: Cell, edge: int, index: int, x: Tensor) -> Tensor:
         return x * 0 if name == "none" else x
     if name == "avg_pool_3x3":
         return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
-    operation = cell.edges[edge].options[index]  # pyright: ignore
-    return F.batch_norm(F.conv2d(F.relu(x), operation.conv.weight, padding=int(name[-1]) // 2), None, None, training=True)
+    operation: Any = cell.edges[edge].options[index]  # pyright: ignore
+    return F.batch_norm(
+        F.conv2d(F.relu(x), operation.conv.weight, padding=int(name[-1]) // 2), None, None, training=True
+    )
 
 
 def test_forward_and_gradients_equal_the_twin() -> None:

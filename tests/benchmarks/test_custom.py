@@ -1,0 +1,84 @@
+"""Tables of one's own: columns, journal, and continuing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from benchmarks.custom import Journal, create
+from oneshot.space import Arch
+from oneshot.spaces.nasbench201 import CONV
+
+ARCHS = list(CONV)[:4]
+PROTOCOL = {"epochs": 3, "recipe": {"rate": 0.1}}
+
+
+def measure(arch: Arch, seed: int) -> Mapping[str, float]:
+    value = 50.0 + ARCHS.index(arch) + 10 * seed
+    return {"test_accuracy": value, "valid_accuracy": value - 1, "valid_loss": 0.5, "seconds": 2.0}
+
+
+class Counting:
+    def __init__(self, fail_at: int) -> None:
+        self.left = fail_at
+
+    def __call__(self, arch: Arch, seed: int) -> Mapping[str, float]:
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return measure(arch, seed)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_columns_are_means_and_seeds(tmp_path: Path, workers: int) -> None:
+    table = create(tmp_path / "t.parquet", CONV, ARCHS, [0, 1], measure, "digits", PROTOCOL, {"command": "c"}, workers)
+    assert table.values("digits_test").tolist() == [55, 56, 57, 58]
+    assert table.values("digits_valid_seed1").tolist() == [59, 60, 61, 62]
+    assert (table.truth, table.default_ceiling("digits_test")) == ("digits_test", "digits_valid")
+    assert table.metadata["protocol"] == PROTOCOL
+    assert table.metadata["command"] == "c"
+    assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_a_stopped_table_continues(tmp_path: Path) -> None:
+    target = tmp_path / "t.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        create(target, CONV, ARCHS, [0, 1], Counting(5), "d", PROTOCOL, {})
+    assert not target.exists()
+    with (tmp_path / "t.parquet.journal").open("a") as file:
+        file.write('{"arch": "|nor')  # cut short
+    started, steps = [], []
+    rest = Counting(3)
+    create(target, CONV, ARCHS, [0, 1], rest, "d", PROTOCOL, {}, 1, started.append, lambda: steps.append(1))
+    assert (started, len(steps), rest.left) == ([5], 3, 0)
+    whole = create(tmp_path / "w.parquet", CONV, ARCHS, [0, 1], measure, "d", PROTOCOL, {})
+    assert whole.values("d_test").tolist() == [55, 56, 57, 58]
+
+
+def test_another_tables_journal_is_refused(tmp_path: Path) -> None:
+    target = tmp_path / "t.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        create(target, CONV, ARCHS, [0], Counting(2), "d", PROTOCOL, {})
+    before = (tmp_path / "t.parquet.journal").read_bytes()
+    with pytest.raises(ValueError, match=r"recipe.rate 0.1 there, 0.2 now; remove it or choose another"):
+        create(target, CONV, ARCHS, [0], measure, "d", {**PROTOCOL, "recipe": {"rate": 0.2}}, {})
+    assert (tmp_path / "t.parquet.journal").read_bytes() == before
+
+
+def test_nothing_to_measure_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs architectures and seeds, got 0 and 1"):
+        create(tmp_path / "t.parquet", CONV, [], [0], measure, "d", PROTOCOL, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_journal_is_refused(tmp_path: Path) -> None:
+    journal = tmp_path / "j"
+    journal.write_text("not json\n{}\n")
+    with pytest.raises(ValueError, match=r"line 1 of .*j is no journal entry"):
+        Journal(journal, {})
+    journal.write_text(json.dumps({"header": {}}) + "\n{}\n")
+    with pytest.raises(ValueError, match=r"line 2 of .*j is no journal entry"):
+        Journal(journal, {})

@@ -1,0 +1,239 @@
+"""The command line: help, one loop on small things, bad input, and stops."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from oneshot.cli import COMMANDS, main
+from oneshot.cli.benchmark import ACTIONS
+
+TINY = "--preset demo --channels 2 --epochs 2 --batch-size 324"
+DEEP = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_3x3~2|"
+
+
+def oneshot(text: str) -> int:
+    return main(shlex.split(text))
+
+
+def exit_code(words: list[str]) -> int:
+    try:
+        return main(words)
+    except SystemExit as stop:  # the parser's own way
+        return int(stop.code or 0)
+
+
+def fails(capsys: pytest.CaptureFixture[str], text: str, *words: str) -> None:
+    """Exit code 2, one message that says so, and no traceback."""
+    code = exit_code(shlex.split(text))
+    error = capsys.readouterr().err
+    assert code == 2
+    assert all(word in error for word in words), error
+    assert "Traceback" not in error
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "run"
+    assert oneshot(f"train {TINY} --out {path}") == 0
+    return path
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS), *(["benchmark", action] for action in ACTIONS)])
+def test_help_ends_with_an_example(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code([*words, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    example = text[text.rindex("example:") + 8 :]
+    assert example.strip().startswith("oneshot " + " ".join(words[:1]))
+
+
+def test_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    fails(capsys, "trian", "no command 'trian'", "there are demo, data")
+    fails(capsys, "benchmark crate", "no action 'crate'")
+    assert oneshot("") == 2
+
+
+def test_spaces(capsys: pytest.CaptureFixture[str]) -> None:
+    assert oneshot("spaces --json") == 0
+    spaces = json.loads(capsys.readouterr().out)
+    assert {s["name"]: s["size"] for s in spaces}["nasbench201-no-zero"] == 4096
+    assert oneshot("spaces nasbench201-conv") == 0
+    assert "edge 2->3     nor_conv_1x1, nor_conv_3x3" in capsys.readouterr().out
+    fails(capsys, "spaces nasbench301", "unknown search space 'nasbench301'")
+
+
+def test_train_writes_a_whole_run_folder(run: Path) -> None:
+    names = sorted(p.name for p in run.iterdir())
+    assert names == ["checkpoint.json", "config.json", "metrics.jsonl", "state-2.safetensors", "tensorboard"]
+    config = json.loads((run / "config.json").read_text())
+    assert (config["epochs"], config["channels"], config["dataset"]) == (2, 2, "digits")
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_predict_strings_samples_files_and_all(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert oneshot(f"predict {run} '{DEEP}' --json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["predictions"][0]["arch"] == DEEP
+    assert document["protocol"]["batch_norm"] == "ema-20"
+    assert document["protocol"]["checkpoint"] == json.loads((run / "checkpoint.json").read_text())["sha256"]
+    assert document["protocol"]["configuration"]["seed"] == 0
+    for name in ("p.parquet", "p.csv", "p.json"):
+        assert oneshot(f"predict {run} --sample 6 --seed 3 --out {tmp_path / name}") == 0
+    frame = pd.read_parquet(tmp_path / "p.parquet")
+    assert list(frame.columns) == ["arch", "accuracy", "loss", "images", "standard_error"]
+    assert pd.read_csv(tmp_path / "p.csv")["arch"].tolist() == frame["arch"].tolist()
+    (tmp_path / "archs.txt").write_text("\n".join(frame["arch"]) + "\n")
+    for source in ("archs.txt", "p.parquet"):
+        assert oneshot(f"predict {run} --from {tmp_path / source} --out {tmp_path / 'again.parquet'}") == 0
+        assert pd.read_parquet(tmp_path / "again.parquet").equals(frame)
+    capsys.readouterr()
+
+
+def test_score_own_and_foreign_predictions(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks.table import find
+
+    table = find("nasbench201-digits")
+    assert (
+        oneshot(f"predict {run} --from {table.path} --images 50 --batch-norm batch --out {tmp_path / 'p.parquet'}") == 0
+    )
+    capsys.readouterr()
+    assert (
+        oneshot(f"score {tmp_path / 'p.parquet'} --benchmark nasbench201-digits --json --out {tmp_path / 'report'}")
+        == 0
+    )
+    document = json.loads(capsys.readouterr().out)
+    assert {"kendall_tau", "spearman_rho", "pearson_r", "precision_at_5", "intervals", "baselines", "ceiling"} <= {
+        *document
+    }
+    assert {"report.html", "report.json", "scatter.svg", "improvement.png"} <= {
+        p.name for p in (tmp_path / "report").iterdir()
+    }
+    pd.DataFrame({"arch": table.strings, "accuracy": table.values("digits_test")}).to_csv(tmp_path / "theirs.csv")
+    assert oneshot(f"score {tmp_path / 'theirs.csv'} --benchmark nasbench201-digits --json") == 0
+    assert json.loads(capsys.readouterr().out)["kendall_tau"] == pytest.approx(1.0)
+    fails(
+        capsys,
+        f"score {tmp_path / 'theirs.csv'} --benchmark nasbench201-digits --truth x",
+        "no column 'x'",
+        "digits_test",
+    )
+    fails(capsys, f"score {tmp_path / 'theirs.csv'} --benchmark missing", "looked for", "benchmark create")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("'|what~0|'", ["is no NAS-Bench-201 string"]),
+        ("", ["say which architectures"]),
+        ("--all --sample 3", ["one of these"]),
+        ("--sample 99999", ["15625 architectures, 99999 were asked for"]),
+        (f"'{DEEP}' --batch-norm ema", ["no BatchNorm mode 'ema'"]),
+        (f"'{DEEP}' --images 651", ["649 validation images, 651"]),
+        (f"'{DEEP}' --out nowhere/p.parquet", ["nowhere is no folder"]),
+        (f"'{DEEP}' --out p.xlsx", [".parquet, .json or .csv"]),
+        (f"'{DEEP}' --batch-size 0", ["batch_size must be at least 1"]),
+        (f"'{DEEP}' --device tpu9", ["'tpu9' cannot be used"]),
+        (f"'{DEEP}' --sample x", ["Expected a"]),
+        ("--from nowhere.txt", ["nowhere.txt"]),
+    ],
+)
+def test_bad_predict(run: Path, options: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    fails(capsys, f"predict {run} {options}", *words)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--preset papr", ["no preset 'papr'"]),
+        ("--space darts", ["unknown search space 'darts'"]),
+        ("--sampler fairest", ["no sampler 'fairest'; there are uniform, fair, balanced"]),
+        ("--method adam", ["no method 'adam'; there are single-path, darts"]),
+        ("--split third", ["no split 'third'"]),
+        ("--epochs 0", ["epochs must be a finite number of at least 1"]),
+        ("--epochs many", ["Expected a"]),
+        ("--channels 0", ["channels must be at least 1"]),
+        ("--image-size 9", ["larger than the images, which are 8"]),
+        ("--batch-size 700", ["needs as many training images, got 648"]),
+        ("--dataset nothing", ["looked for", "give the path"]),
+        ("--threads -1", ["--threads must be at least 0"]),
+    ],
+)
+def test_bad_train(options: str, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fails(capsys, f"train {TINY} {options} --out {tmp_path / 'run'}", *words)
+
+
+def test_folders_that_are_no_runs(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fails(capsys, f"predict {tmp_path} --sample 2", "is no run folder")
+    fails(capsys, f"train {TINY} --channels 3 --out {run}", "another configuration: channels 2 there, 3 now")
+    (tmp_path / "file").write_text("x")
+    fails(capsys, f"train {TINY} --out {tmp_path / 'file' / 'run'}", "file")
+    fails(capsys, f"train {TINY} --out {tmp_path}", "is not empty and holds no run")
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "config.json").write_bytes((run / "config.json").read_bytes())
+    fails(capsys, f"predict {tmp_path / 'begun'} --sample 2", "holds no checkpoint yet")
+
+
+def test_a_tampered_checkpoint_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import shutil
+
+    shutil.copytree(run, tmp_path / "run")
+    state = tmp_path / "run" / "state-2.safetensors"
+    state.write_bytes(state.read_bytes()[:-1])
+    fails(capsys, f"predict {tmp_path / 'run'} --sample 2", "changed or cut short")
+
+
+def test_print_config_and_config_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        oneshot(f"train --preset demo --out {tmp_path / 'run'} --epochs 3 --print_config")
+    text = capsys.readouterr().out
+    assert "epochs: 3" in text
+    (tmp_path / "mine.yaml").write_text("epochs: 1\nchannels: 2\nbatch_size: 324\n")
+    assert oneshot(f"train --preset demo --config {tmp_path / 'mine.yaml'} --out {tmp_path / 'run'}") == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["channels"] == 2
+
+
+def test_darts_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert oneshot(f"train {TINY} --method darts --out {tmp_path / 'run'}") == 0
+    assert "derived architecture: |" in capsys.readouterr().out
+
+
+def test_benchmark_import_show_query(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pd.DataFrame({"arch": [DEEP], "acc": [91.5]}).to_csv(tmp_path / "mine.csv", index=False)
+    assert oneshot(f"benchmark import {tmp_path / 'mine.csv'} {tmp_path / 'mine.parquet'}") == 0
+    capsys.readouterr()
+    assert oneshot(f"benchmark query mine '{DEEP}' --data-dir {tmp_path} --json") == 0
+    assert json.loads(capsys.readouterr().out) == [{"arch": DEEP, "acc": 91.5}]
+    assert oneshot(f"benchmark query mine '{DEEP}' --data-dir {tmp_path}") == 0
+    assert "91.5" in capsys.readouterr().out
+    assert oneshot(f"benchmark show {tmp_path / 'mine.parquet'} --json") == 0
+    assert json.loads(capsys.readouterr().out)["columns"]["acc"]["max"] == 91.5
+    assert oneshot(f"benchmark show {tmp_path / 'mine.parquet'}") == 0
+    capsys.readouterr()
+    other = DEEP.replace("skip_connect", "none")
+    fails(capsys, f"benchmark query {tmp_path / 'mine.parquet'} '{other}'", "not among the 1 of mine")
+    fails(
+        capsys, f"benchmark query {tmp_path / 'mine.parquet'} '{DEEP}' --columns x", "no column x; its columns are acc"
+    )
+    fails(capsys, f"benchmark import {tmp_path / 'mine.csv'} {tmp_path / 'mine.csv'}", "written as .parquet")
+
+
+def test_benchmark_create(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    what = "--space nasbench201-conv --dataset digits --split half --channels 2 --cells 1 --epochs 1 --batch-size 324"
+    command = f"benchmark create {tmp_path / 't.parquet'} {what} --sample 3 --seeds 0 1"
+    assert oneshot(command) == 0
+    assert oneshot(f"benchmark show {tmp_path / 't.parquet'} --json") == 0
+    out = capsys.readouterr().out
+    shown = json.loads(out[out.index("\n{") :])
+    assert shown["rows"] == 3
+    assert shown["truth"] == "digits_test"
+    assert {"digits_test_seed0", "digits_test_seed1", "digits_valid", "seconds"} <= {*shown["columns"]}
+    assert shown["metadata"]["command"] == "oneshot " + command
+    assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+    fails(capsys, command.replace("t.parquet", "t.csv"), "written as .parquet")
+    fails(capsys, command.replace("--sample 3", "--sample 0"), "--sample must be at least 1")
+    fails(capsys, command.replace("--sample 3", "--sample 65"), "64 architectures, 65 were asked for")
+    fails(capsys, command + " --workers 0", "--workers must be at least 1")

@@ -1,0 +1,139 @@
+"""Real processes, killed in the middle and continued: nothing reported is lost, and the end is the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAIN = "train --preset demo --channels 4 --epochs {epochs} --batch-size 64 --threads 1 --out {out}"
+CREATE = (
+    "benchmark create {out} --space nasbench201-conv --dataset digits --split half --channels 2 --cells 1 "
+    "--epochs 4 --batch-size 108 --sample 6 --seeds 0 1 --workers 2"
+)
+
+
+def start(text: str) -> subprocess.Popen:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ONESHOT_CHECKPOINT_SECONDS": "0"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "oneshot", *text.split()], cwd=ROOT, env=environment, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def finish(text: str) -> str:
+    process = start(text)
+    _, error = process.communicate(timeout=200)
+    assert process.returncode == 0, error
+    return error
+
+
+def stop_when(text: str, ready: Callable[[], bool], sign: int) -> subprocess.Popen:
+    process, end = start(text), time.monotonic() + 120
+    while not ready():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "never got ready to be stopped"
+        time.sleep(0.01)
+    process.send_signal(sign)
+    process.wait(60)
+    return process
+
+
+def lines(path: Path) -> int:
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_training(tmp_path: Path, sign: int) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    finish(TRAIN.format(epochs=12, out=whole))
+    process = stop_when(TRAIN.format(epochs=12, out=cut), lambda: lines(cut / "metrics.jsonl") >= 4, sign)
+    if sign == signal.SIGINT:
+        assert process.returncode == 130
+        assert "the same command continues" in process.communicate()[1]
+    assert 4 <= lines(cut / "metrics.jsonl") < 12
+    finish(TRAIN.format(epochs=12, out=cut))
+    assert (cut / "state-12.safetensors").read_bytes() == (whole / "state-12.safetensors").read_bytes()
+    assert lines(cut / "metrics.jsonl") == 12
+    assert sorted(p.name for p in cut.iterdir()) == sorted(p.name for p in whole.iterdir())
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_predicting(tmp_path: Path, sign: int) -> None:
+    run, store = tmp_path / "run", tmp_path / "run" / "predictions.sqlite"
+    finish(TRAIN.format(epochs=1, out=run))
+    ask = f"predict {run} --sample 60 --threads 1 --out {{out}}"
+
+    def count() -> int:
+        if not store.exists():
+            return 0
+        with closing(sqlite3.connect(store)) as connection:
+            try:
+                return connection.execute("SELECT COUNT(*) FROM predictions").fetchone()[0]
+            except sqlite3.OperationalError:
+                return 0
+
+    stop_when(ask.format(out=tmp_path / "cut.parquet"), lambda: count() >= 5, sign)
+    there = count()
+    assert 5 <= there < 60
+    assert not (tmp_path / "cut.parquet").exists()
+    finish(ask.format(out=tmp_path / "cut.parquet"))
+    finish(ask.format(out=tmp_path / "whole.parquet") + f" --store {tmp_path / 'other.sqlite'}")
+    assert pd.read_parquet(tmp_path / "cut.parquet").equals(pd.read_parquet(tmp_path / "whole.parquet"))
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_creating_a_benchmark(tmp_path: Path, sign: int) -> None:
+    cut, whole = tmp_path / "cut.parquet", tmp_path / "whole.parquet"
+    journal = tmp_path / "cut.parquet.journal"
+    process = stop_when(CREATE.format(out=cut), lambda: lines(journal) >= 4, sign)
+    reported = journal.read_text().splitlines()
+    assert not cut.exists()
+    time.sleep(1.0)
+    workers = subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True, text=True).stdout.split()
+    assert not workers, "workers outlived their parent"
+    refused = start(CREATE.format(out=cut).replace("--epochs 4", "--epochs 5"))
+    assert "epochs 4 there, 5 now" in refused.communicate(timeout=60)[1]
+    assert refused.returncode == 2
+    assert journal.read_text().splitlines()[: len(reported)] == reported
+    finish(CREATE.format(out=cut))
+    finish(CREATE.format(out=whole))
+    columns = [c for c in pd.read_parquet(whole).columns if c != "seconds"]
+    assert pd.read_parquet(cut)[columns].equals(pd.read_parquet(whole)[columns])
+    assert not journal.exists()
+
+
+def test_an_unwritable_folder(tmp_path: Path) -> None:
+    process = start(TRAIN.format(epochs=1, out="/proc/oneshot"))
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 2
+    assert "/proc/oneshot" in error
+    assert "Traceback" not in error
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """Files may not grow beyond a few KB, as on a disk that fills up: exit code 2, and no half-written state."""
+    out = tmp_path / "run"
+    command = f"{sys.executable} -m oneshot {TRAIN.format(epochs=1, out=out)}"
+    process = subprocess.run(
+        ["bash", "-c", f"trap '' XFSZ; ulimit -f 16; exec {command}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert process.returncode == 2, process.stderr
+    assert "File too large" in process.stderr
+    assert not list(out.glob("state-*"))
+    assert not list(out.glob(".*"))
+    assert not (out / "checkpoint.json").exists()

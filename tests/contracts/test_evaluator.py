@@ -1,0 +1,79 @@
+"""What every evaluator keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from evaluators.base import Evaluator
+from evaluators.standalone import Standalone, StandaloneEvaluator
+from evaluators.store import Stored
+from evaluators.supernet import SupernetEvaluator
+from oneshot.data import Images
+from oneshot.recipe import Config, Recipe
+from oneshot.samplers.uniform import distinct
+from oneshot.spaces.nasbench201 import ALL
+from oneshot.supernets.nasbench201 import NasBench201Net
+
+Few = tuple[Images, Images]
+MODES = ("inherit", "batch", "ema-3", "reset-ema-3", "reset-cumulative-3")
+
+
+def supernet(few: Few, norm: str) -> SupernetEvaluator:
+    torch.manual_seed(0)
+    net = NasBench201Net(ALL, 4, 1).to(memory_format=torch.channels_last)  # pyright: ignore
+    return SupernetEvaluator(net, ALL, *few, norm=norm, batch_size=16)
+
+
+def standalone() -> StandaloneEvaluator:
+    config = Config(dataset="digits", split="half", channels=2, cells=1)
+    return StandaloneEvaluator(Standalone(config, Recipe(epochs=1, batch_size=324, shift=0, flip=False)))
+
+
+EVALUATORS: dict[str, Callable[[Few, Path], Evaluator]] = {
+    **{f"supernet {mode}": lambda few, path, mode=mode: supernet(few, mode) for mode in MODES},
+    "standalone": lambda few, path: standalone(),
+    "stored": lambda few, path: Stored(supernet(few, "ema-3"), path / "p.sqlite"),
+}
+ARCHS = [*distinct(ALL, 5, np.random.default_rng(0)), (0,) * 6]
+
+
+@pytest.fixture(params=EVALUATORS)
+def evaluator(request: pytest.FixtureRequest, few: Few, tmp_path: Path) -> Evaluator:
+    return EVALUATORS[request.param](few, tmp_path)
+
+
+class TestEvaluator:
+    def test_one_row_an_architecture_in_order(self, evaluator: Evaluator) -> None:
+        predictions = evaluator(ARCHS)
+        assert predictions.archs == tuple(ARCHS)
+        assert len(predictions) == len(ARCHS)
+        assert len(evaluator([])) == 0
+        for value in predictions.values:
+            assert 0 <= value.accuracy <= 100
+            assert np.isfinite(value.loss)
+            assert value.accuracy * value.images / 100 == pytest.approx(round(value.accuracy * value.images / 100))
+
+    def test_independent_of_company_and_order(self, evaluator: Evaluator) -> None:
+        together = dict(evaluator(ARCHS))
+        assert dict(evaluator(ARCHS[::-1])) == together
+        assert all(evaluator([arch]).values == (together[arch],) for arch in ARCHS[:2])
+
+    def test_repeated_architectures_get_the_same(self, evaluator: Evaluator) -> None:
+        first, _, third = evaluator([ARCHS[0], ARCHS[1], ARCHS[0]]).values
+        assert first == third
+
+    def test_protocol_is_json_and_complete(self, evaluator: Evaluator) -> None:
+        document = evaluator(ARCHS[:1]).document()
+        assert json.loads(json.dumps(document, allow_nan=False)) == document
+        assert document["space"] == "nasbench201"
+        assert "evaluator" in document["protocol"]
+
+    def test_refuses_what_the_space_does_not_allow(self, evaluator: Evaluator) -> None:
+        with pytest.raises(ValueError, match="is no architecture of nasbench201"):
+            evaluator([ARCHS[0], (9,) * 6])
