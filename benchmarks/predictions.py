@@ -47,21 +47,21 @@ class Predicted:
             )
 
 
-def read_predictions(path: str | Path) -> Predicted:
+def read_predictions(path: str | Path, by: str = "accuracy") -> Predicted:
     """Predictions from a CSV or Parquet file with the columns `arch` and `accuracy`; others are ignored.
 
-    Space and protocol come from the Parquet metadata `oneshot`, a JSON document `{"space": ..., "protocol": {...}}`.
+    `by` names another column to rank by, for example `loss`, of which less is better (its sign is turned). Space and protocol come from the Parquet metadata `oneshot`, a JSON document `{"space": ..., "protocol": {...}}`.
     A .json file is that document with the rows as `predictions`, a list of objects. ValueError names the row (the
     first is 1) and column of what is missing, repeated or not a number.
     """
     path = Path(path)
     table, metadata = _read_json(path) if path.suffix.lower() == ".json" else read_any(path)
-    if "accuracy" not in table.column_names:
-        raise ValueError(f"{path} has no column 'accuracy'; its columns are {', '.join(table.column_names)}")
+    if by not in table.column_names:
+        raise ValueError(f"{path} has no column {by!r}; its columns are {', '.join(table.column_names)}")
     strings = architecture_strings(table, path)
-    accuracy = finite_numbers(table, "accuracy", path)
-    protocol = metadata.get("protocol") or {}
-    return Predicted(strings, accuracy, metadata.get("space"), protocol, path.name)
+    values = finite_numbers(table, by, path) * (-1 if by == "loss" else 1)
+    protocol = {**(metadata.get("protocol") or {}), "ranked_by": by}
+    return Predicted(strings, values, metadata.get("space"), protocol, path.name)
 
 
 def read_archs(path: str | Path) -> list[str]:

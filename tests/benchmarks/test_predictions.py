@@ -22,7 +22,11 @@ def test_csv_parquet_and_json_give_the_same(tmp_path: Path) -> None:
     for suffix in ("csv", "parquet", "json"):
         found = read_predictions(tmp_path / f"p.{suffix}")
         assert (list(found.archs), found.accuracy.tolist(), found.name) == (["a", "b"], [0.5, 0.25], f"p.{suffix}")
-        assert (found.space, found.protocol) == ((None, {}) if suffix == "csv" else ("nasbench201", {"seed": 3}))
+        assert (found.space, found.protocol) == (
+            (None, {"ranked_by": "accuracy"})
+            if suffix == "csv"
+            else ("nasbench201", {"seed": 3, "ranked_by": "accuracy"})
+        )
 
 
 @pytest.mark.parametrize(
@@ -83,3 +87,13 @@ def test_runs_are_aligned_to_the_first() -> None:
     assert [run.tolist() for run in aligned([first, second])] == [[1, 2], [3, 4]]
     with pytest.raises(ValueError, match="second and predictions predict different architectures: 1 and 2, 1 of them"):
         aligned([first, Predicted(["b"], np.ones(1), name="second")])
+
+
+def test_ranked_by_loss_less_is_better(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("arch,accuracy,loss\na,1.0,0.5\nb,2.0,0.25\n")
+    by_loss = read_predictions(path, by="loss")
+    assert by_loss.accuracy.tolist() == [-0.5, -0.25]
+    assert by_loss.protocol["ranked_by"] == "loss"
+    with pytest.raises(ValueError, match="has no column 'size'; its columns are arch, accuracy, loss"):
+        read_predictions(path, by="size")

@@ -1,0 +1,32 @@
+"""Costs counted on networks equal the formulas."""
+
+from __future__ import annotations
+
+import pytest
+
+from oneshot.cost import counted
+from oneshot.gates import fixed
+from oneshot.space import Arch
+from oneshot.spaces.nasbench201 import ALL, cost
+from oneshot.supernets.nasbench201 import NasBench201Net
+
+
+@pytest.mark.parametrize("arch", [(3, 2, 3, 2, 4, 3), (2,) * 6, (3, 3, 4, 1, 2, 2)])
+@pytest.mark.parametrize(("channels", "cells", "classes", "size"), [(4, 2, 10, 16), (3, 1, 7, 8)])
+def test_formula_is_what_a_stand_alone_network_does(
+    arch: Arch, channels: int, cells: int, classes: int, size: int
+) -> None:
+    net = NasBench201Net(ALL.only(arch), channels, cells, classes, affine=True)
+    got, expected = counted(net, fixed(ALL, (0,) * 6), size), cost(ALL.operations(arch), channels, cells, classes, size)
+    assert got.params == expected.params
+    assert got.mflops == pytest.approx(expected.mflops)
+    assert net.training
+
+
+def test_a_supernet_counts_only_what_runs() -> None:
+    net = NasBench201Net(ALL, 4, 1)
+    arch = ALL.parse("|none~0|+|none~0|none~1|+|nor_conv_1x1~0|nor_conv_3x3~1|none~2|")
+    alone = NasBench201Net(ALL.only((0,) * 5 + (0,)), 4, 1)
+    extra = 4 * 4 + 8 * 8 + 16 * 16
+    fixed_part = sum(p.numel() for p in alone.parameters())
+    assert counted(net, fixed(ALL, arch), 8).params == fixed_part + extra
