@@ -50,9 +50,10 @@ class Predicted:
 def read_predictions(path: str | Path, by: str = "accuracy") -> Predicted:
     """Predictions from a CSV or Parquet file with the columns `arch` and `accuracy`; others are ignored.
 
-    `by` names another column to rank by, for example `loss`, of which less is better (its sign is turned). Space and protocol come from the Parquet metadata `oneshot`, a JSON document `{"space": ..., "protocol": {...}}`.
-    A .json file is that document with the rows as `predictions`, a list of objects. ValueError names the row (the
-    first is 1) and column of what is missing, repeated or not a number.
+    `by` names another column to rank by, for example `loss`, of which less is better (its sign is turned). Space and
+    protocol come from the Parquet metadata `oneshot`, a JSON document `{"space": ..., "protocol": {...}}`. A .json file
+    is that document with the rows as `predictions`, a list of objects. ValueError names the row (the first is 1) and
+    column of what is missing, repeated or not a number.
     """
     path = Path(path)
     table, metadata = _read_json(path) if path.suffix.lower() == ".json" else read_any(path)
