@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
-from safetensors.torch import save_file
+from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from oneshot.files import read_json, replacing, write_json
@@ -64,12 +64,12 @@ class RunFolder:
     def save(self, state: Mapping[str, Tensor], epoch: int, facts: Mapping[str, Any]) -> None:
         """Commit a state; the one before is removed only afterwards."""
         target = self.path / f"state-{epoch}.safetensors"
+        content = save_safetensors({key: _plain(value) for key, value in state.items()})
         with replacing(target) as temporary:
-            save_file({key: _plain(value) for key, value in state.items()}, temporary)
-        digest = hashlib.sha256(target.read_bytes()).hexdigest()
-        write_json(
-            self.path / "checkpoint.json", {"file": target.name, "sha256": digest, "epoch": epoch, "facts": dict(facts)}
-        )
+            temporary.write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        commit = {"file": target.name, "sha256": digest, "epoch": epoch, "facts": dict(facts)}
+        write_json(self.path / "checkpoint.json", commit)
         for old in self.path.glob("state-*.safetensors"):
             if old != target:
                 old.unlink()

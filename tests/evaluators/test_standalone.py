@@ -1,0 +1,51 @@
+"""Stand-alone training: reproducible, affine, and the same as training by hand."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+
+from evaluators.standalone import Standalone
+from oneshot.data import load
+from oneshot.gates import fixed
+from oneshot.methods.single_path import SinglePath
+from oneshot.recipe import Config, Recipe
+from oneshot.samplers.uniform import Uniform
+from oneshot.spaces.nasbench201 import ALL
+from oneshot.supernets.nasbench201 import NasBench201Net
+from oneshot.training import train
+
+ARCH = (3, 1, 2, 0, 3, 2)
+STANDALONE = Standalone(
+    Config(dataset="digits", split="half", channels=2, cells=1), Recipe(epochs=2, batch_size=162, shift=1, flip=False)
+)
+
+
+def test_it_is_the_training_of_that_network() -> None:
+    measured = STANDALONE.measure(ARCH, seed=4)
+    dataset = load("digits")
+    images, valid = dataset.split("half")
+    space = ALL.only(ARCH)
+    torch.manual_seed(4)
+    net = NasBench201Net(space, 2, 1, affine=True).to(memory_format=torch.channels_last)  # pyright: ignore
+    train(net, SinglePath(space, Uniform(space)), images, valid, STANDALONE.recipe, 4)
+    net.eval()
+    with torch.no_grad():
+        for part, some in (("valid", valid), ("test", dataset.test)):
+            logits = net(some.normalised(some.pixels), fixed(space, (0,) * 6))
+            share = (logits.argmax(1) == some.labels).float().mean()
+            assert measured[f"{part}_accuracy"] == pytest.approx(100 * float(share))
+    assert set(measured) == {"valid_accuracy", "test_accuracy", "valid_loss", "seconds"}
+
+
+def test_it_repeats_by_seed_and_travels_to_other_processes() -> None:
+    other = pickle.loads(pickle.dumps(STANDALONE))
+    first, again, third = STANDALONE.measure(ARCH, 0), other.measure(ARCH, 0), other.measure(ARCH, 1)
+    assert first["valid_loss"] == again["valid_loss"] != third["valid_loss"]
+
+
+def test_what_plays_no_part_is_not_in_the_protocol() -> None:
+    assert not {"method", "sampler", "seed"} & {*STANDALONE.protocol["configuration"]}
+    assert STANDALONE.protocol["configuration"]["epochs"] == 2

@@ -1,0 +1,81 @@
+"""Configurations become objects, and folders become runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import oneshot
+from oneshot.catalogue import build, network, open_run
+from oneshot.checkpoint import RunFolder
+from oneshot.provenance import environment, fingerprint
+from oneshot.recipe import Config, Recipe, flat
+from oneshot.space import Arch, Decision, Space
+from oneshot.training import train
+
+CONFIG = Config(dataset="digits", split="half", channels=2, cells=1)
+RECIPE = Recipe(epochs=1, batch_size=324, shift=0, flip=False)
+
+
+def test_a_run_is_opened_as_it_was_trained(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", flat(CONFIG, RECIPE))
+    run = build(CONFIG, RECIPE, folder=folder)
+    with pytest.raises(ValueError, match=r"holds no checkpoint yet; `oneshot train --out"):
+        open_run(folder.path)
+    train(run.net, run.method, run.train, run.valid, RECIPE, 0, folder)
+    opened = open_run(folder.path)
+    assert (opened.config, opened.recipe) == (CONFIG, RECIPE)
+    assert not opened.net.training
+    for a, b in zip(run.net.state_dict().values(), opened.net.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    commit = folder.commit
+    assert commit is not None
+    assert opened.provenance() == {"configuration": flat(CONFIG, RECIPE), "checkpoint": commit["sha256"], "epoch": 1}
+
+
+def test_the_seed_makes_the_weights() -> None:
+    nets = [build(replace(CONFIG, seed=seed), RECIPE).net for seed in (0, 0, 1)]
+    weights = [torch.cat([p.flatten() for p in net.parameters()]) for net in nets]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_checkpoint_of_another_width_does_not_fit(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", flat(CONFIG, RECIPE))
+    run = build(CONFIG, RECIPE)
+    train(run.net, run.method, run.train, run.valid, RECIPE, 0, folder)
+    config = folder.path / "config.json"
+    config.write_text(config.read_text().replace('"channels": 2', '"channels": 3'))
+    with pytest.raises(ValueError, match="does not fit this network"):
+        open_run(folder.path)
+
+
+def test_a_space_without_a_skeleton() -> None:
+    class Other(Space):
+        def parse(self, text: str) -> Arch:
+            return ()
+
+        def format(self, arch: Arch) -> str:
+            return ""
+
+        def canonical(self, arch: Arch) -> Arch:
+            return arch
+
+    with pytest.raises(ValueError, match="no network skeleton for the space other"):
+        network(Other("other", (Decision("d", ("a",)),)), CONFIG, 10)
+
+
+def test_the_package_is_lazy_but_whole() -> None:
+    for name in oneshot.__all__:
+        assert getattr(oneshot, name) is not None
+        assert name in dir(oneshot)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = oneshot.nothing  # pyright: ignore
+
+
+def test_provenance_names_versions() -> None:
+    assert {"oneshot", "python", "torch", "numpy", "commit"} <= {*environment()}
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 2, "b": 2})
