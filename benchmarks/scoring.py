@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,13 +93,14 @@ def score(
     bootstraps: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
+    on_scores: Callable[[str], None] = lambda name: None,
 ) -> Report:
     """Scores predictions on the architectures that they cover.
 
     `truth` and `ceiling` are columns, by default those of `Benchmark.default_truth` and `default_ceiling`; improvement
     is 1 at the best of the table. Predictions that name a space of their own are scored within that space. ValueError
     for predictions of another space, for architectures that the benchmark lacks or measured nothing of, and for fewer
-    than three.
+    than three. `on_scores` is told the name of each predictor whose scores are ready.
     """
     table = _in_space(predictions, benchmark)
     truth = truth or table.default_truth()
@@ -112,9 +113,9 @@ def score(
     def scores(name: str, values: Array) -> Scores:
         measures, undefined = all_measures(values, y, best)
         found = bootstrap.intervals(values, measures, confidence)
-        return Scores(
-            name, measures, found, undefined, _thinned(improvement_curve(values, y, best)), pruning_curve(values, y)
-        )
+        curves = _thinned(improvement_curve(values, y, best)), pruning_curve(values, y)
+        on_scores(name)
+        return Scores(name, measures, found, undefined, *curves)
 
     facts = [table.space.facts(table.space.parse(text)) for text in predictions.archs] if baselines else [{}]
     trivial = {name: np.array([fact[name] for fact in facts]) for name in facts[0]}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from oneshot.files import replacing, write_json
+from oneshot.provenance import environment
 from oneshot.space import Arch, Space
 
 if TYPE_CHECKING:
@@ -74,8 +75,12 @@ class Predictions:
 
         return pd.DataFrame(self.records(), columns=["arch", "accuracy", "loss", "images", "standard_error"])
 
+    def heading(self) -> dict[str, Any]:
+        """What a file of predictions says of itself."""
+        return {"space": self.space.name, "protocol": self.protocol, "environment": environment()}
+
     def document(self) -> dict[str, Any]:
-        return {"space": self.space.name, "protocol": self.protocol, "predictions": self.records()}
+        return {**self.heading(), "predictions": self.records()}
 
     def save(self, path: str | Path) -> None:
         """Write .parquet (protocol in the metadata), .json, or .csv (no protocol), whole or not at all."""
@@ -94,10 +99,8 @@ class Predictions:
                 import pyarrow as pa
                 from pyarrow import parquet
 
-                note = json.dumps({"space": self.space.name, "protocol": self.protocol})
-                parquet.write_table(
-                    pa.Table.from_pandas(self.frame()).replace_schema_metadata({"oneshot": note}), temporary
-                )
+                table = pa.Table.from_pandas(self.frame(), preserve_index=False)
+                parquet.write_table(table.replace_schema_metadata({"oneshot": json.dumps(self.heading())}), temporary)
 
 
 class Evaluator(Protocol):

@@ -20,6 +20,7 @@ from oneshot import distributed
 from oneshot.checkpoint import RunFolder, load_network, load_optimizer, network_state, optimizer_state
 from oneshot.data import Augmentation, Images, training_batches
 from oneshot.methods.base import Batch, Method
+from oneshot.provenance import environment
 from oneshot.recipe import Recipe
 
 CHECKPOINT_SECONDS = float(os.environ.get("ONESHOT_CHECKPOINT_SECONDS", "10"))
@@ -71,7 +72,8 @@ def train(
         if folder is not None and distributed.rank() == 0:
             folder.log(row)
             if time.monotonic() - saved >= CHECKPOINT_SECONDS or epoch + 1 == recipe.epochs:
-                folder.save(_state(net, weights, arch), epoch + 1, {"seconds": seconds})
+                facts = {"seconds": seconds, "device": str(images.labels.device), "environment": environment()}
+                folder.save(_state(net, weights, arch), epoch + 1, facts)
                 saved = time.monotonic()
         if board is not None:
             for key in ("loss", "learning_rate", "images_per_second"):

@@ -30,11 +30,14 @@ def main(argv: Sequence[str]) -> None:
     from benchmarks.report import table_rows, write_report
     from benchmarks.scoring import score
     from benchmarks.table import find
+    from oneshot.progress import Progress
 
     benchmark = find(args.benchmark, args.data_dir)
-    report = score(
-        read_predictions(args.predictions, args.by), benchmark, truth=args.truth, ceiling=args.ceiling, seed=args.seed
-    )
+    predictions = read_predictions(args.predictions, args.by)
+    predictors = 2 + len(benchmark.space.facts(benchmark.space.parse(benchmark.strings[0])))
+    columns = {"truth": args.truth, "ceiling": args.ceiling}
+    with Progress("score", predictors, "predictors") as progress:
+        report = score(predictions, benchmark, **columns, seed=args.seed, on_scores=lambda name: progress.advance())
     if args.out is not None:
         write_report(report, args.out)
     if args.json:
