@@ -151,10 +151,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
         "dataset": "digits",
         "split": "half",
-        "channels": 16,
+        "channels": 8,
         "cells": 1,
         "sampler": "balanced",
-        "epochs": 60,
+        "epochs": 600,
         "batch_size": 64,
         "learning_rate": 0.05,
         "shift": 1,

@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     if args.json:
         print_json(report.to_dict())
         return
-    header, *rows = table_rows(report)
+    header, *rows = [[cell.replace(" [", "\n[") for cell in row] for row in table_rows(report)]
     print_table(f"{args.predictions} against {benchmark.name}, {report.protocol['truth']}", header, rows)
     if args.out is not None:
         print(f"{args.out}/report.html")

@@ -1,0 +1,49 @@
+"""The README's code runs, and its commands and options exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from oneshot.cli import COMMANDS, main
+from oneshot.recipe import PRESETS
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+LINES = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("oneshot ")]
+
+
+def test_the_first_screen_shows_the_command() -> None:
+    assert "pip install -e . && oneshot demo" in README[:1200]
+    assert 'pip install -e ".[test]" && pytest' in README
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_commands_and_options_exist(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = shlex.split(line)[1:]
+    command = words[:2] if words[0] == "benchmark" else words[:1]
+    assert command[0] in COMMANDS
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    shown = capsys.readouterr().out
+    for word in words:
+        if word.startswith("--"):
+            flag = word.partition("=")[0]
+            assert flag in shown or "--" + flag[2:].replace("-", "_") in shown, f"{line}: no option {flag}"
+
+
+def test_presets_are_described() -> None:
+    described = set(
+        re.findall(r"`([\w-]+)`", README[README.index("| `--preset`") : README.index("Every value is free")])
+    )
+    assert described - {"--preset"} == set(PRESETS)
+
+
+def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert "epochs=20" in code
+    exec(compile(code.replace("epochs=20", "epochs=1"), "README.md", "exec"), {})
+    tau, low, high = map(float, re.findall(r"-?\d\.\d+", capsys.readouterr().out)[:3])
+    assert low <= tau <= high
