@@ -39,6 +39,8 @@ class RunFolder:
         """
         folder = cls(path)
         if (folder.path / "config.json").exists():
+            for left_over in folder.path.glob(".*.tmp"):  # of a run that was killed while it wrote
+                left_over.unlink()
             there, asked = folder.config, json.loads(json.dumps(config))
             changed = [k for k in sorted({*there, *asked}) if there.get(k) != asked.get(k)]
             if changed:

@@ -154,7 +154,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "channels": 8,
         "cells": 1,
         "sampler": "balanced",
-        "epochs": 600,
+        "epochs": 250,
         "batch_size": 64,
         "learning_rate": 0.05,
         "shift": 1,

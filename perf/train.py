@@ -48,6 +48,8 @@ def main() -> None:
             losses[case].append(loss)
             if step >= 2:  # warm
                 seconds[case].append(took)
+    for pipe in pipes.values():
+        pipe.send(None)
     apart = max(abs(a - b) for a, b in zip(losses["twin"], losses["oneshot"], strict=True))
     assert apart < 0.02, f"the losses differ by {apart}: {losses}"
     median = {case: statistics.median(values) for case, values in seconds.items()}
@@ -94,8 +96,7 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
         images = images.contiguous(memory_format=torch.channels_last)
     precision = "bf16" if case.endswith("bf16") else "float32"
     pipe.send("ready")
-    while True:
-        step = pipe.recv()
+    while (step := pipe.recv()) is not None:
         start = time.perf_counter()
         if case.startswith("oneshot"):
             with autocast(precision, images.device):
@@ -105,7 +106,7 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        pipe.send((time.perf_counter() - start, float(loss)))
+        pipe.send((time.perf_counter() - start, float(loss.detach())))
 
 
 def plain(net: Any, x: Any, arch: tuple[int, ...]) -> Any:

@@ -63,9 +63,10 @@ def _arguments(argv: Sequence[str]):
 
 def _preset_name(argv: Sequence[str]) -> str:
     """The preset asked for, known before the other defaults are."""
-    for i, word in enumerate(argv):
+    name = "paper"
+    for word, after in zip(argv, [*argv[1:], ""], strict=True):
         if word.startswith("--preset="):
-            return word.partition("=")[2]
-        if word == "--preset" and i + 1 < len(argv):
-            return argv[i + 1]
-    return "paper"
+            name = word.partition("=")[2]
+        elif word == "--preset":
+            name = after
+    return name
