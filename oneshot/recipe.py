@@ -132,7 +132,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # the best published correlations on NAS-Bench-201 are those of narrow supernets with balanced paths
     "narrow": NARROW,
     "narrow-short": {**NARROW, "epochs": 250, "batch_size": 64},
-    # real CIFAR-10 on two CPU cores: training and 1,000 predictions within 45 minutes, on one thread
+    # real CIFAR-10 on one CPU thread; README.md has what it reaches
     "cpu45": {
         "image_size": 16,
         "channels": 16,
@@ -147,7 +147,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # arXiv 1806.09055
     "darts": {"method": "darts", "split": "half", "epochs": 50, "batch_size": 64},
-    # the embedded digits, in about a minute on two CPU cores
+    # the embedded digits, in half a minute on two CPU cores
     "demo": {
         "dataset": "digits",
         "split": "half",
