@@ -237,3 +237,13 @@ def test_benchmark_create(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     fails(capsys, command.replace("--sample 3", "--sample 0"), "--sample must be at least 1")
     fails(capsys, command.replace("--sample 3", "--sample 65"), "64 architectures, 65 were asked for")
     fails(capsys, command + " --workers 0", "--workers must be at least 1")
+
+
+def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert oneshot(f"demo --epochs 2 --out {tmp_path / 'demo'}") == 0
+    out = capsys.readouterr().out
+    assert [line.split()[2] for line in out.splitlines() if line.startswith("$ ")] == ["train", "predict", "score"]
+    assert "Kendall's tau" in out
+    report = json.loads((tmp_path / "demo" / "report" / "report.json").read_text())
+    assert {"parameters", "live_path_convolutions"} <= {*report["baselines"]}
+    assert report["ceiling"]["kendall_tau"] > 0.7
