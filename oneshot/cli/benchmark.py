@@ -6,9 +6,8 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from oneshot.cli.options import add_data_dir, add_machine, parser, print_table
+from oneshot.cli.options import add_data_dir, add_machine, chosen, parser, print_table
 
 ACTIONS = {
     "create": "train architectures from scratch and write a table; continues after any stop",
@@ -74,7 +73,7 @@ def create(argv: Sequence[str]) -> None:
         raise ValueError(f"--workers must be at least 1, got {args.workers}")
     if args.sample < 1 and not args.all:
         raise ValueError(f"--sample must be at least 1, got {args.sample}")
-    config, recipe = unflat({**flat(Config(), Recipe()), **_given(args, Config, Recipe)})
+    config, recipe = unflat({**flat(Config(), Recipe()), **chosen(args, Config, Recipe)})
     standalone = Standalone(config, recipe, args.data_dir, device(args))
     space = standalone.space
     archs = list(space) if args.all else distinct(space, args.sample, np.random.default_rng(args.sample_seed))
@@ -162,11 +161,6 @@ def query(argv: Sequence[str]) -> None:
         print()
     else:
         print_table(table.name, wanted, [[_text(result[name]) for name in wanted] for result in results])
-
-
-def _given(args: Any, *kinds: type) -> dict[str, Any]:
-    values = args.as_dict()
-    return {name: values[name] for kind in kinds for name in kind.__dataclass_fields__ if name in values}
 
 
 def _text(value: str | float) -> str:

@@ -88,8 +88,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def chosen(args: Any, *kinds: type) -> dict[str, Any]:
-    """The arguments that are fields of these dataclasses."""
+    """The arguments that are fields of these dataclasses; a command may leave some out."""
     from dataclasses import fields
 
     values: Mapping[str, Any] = args.as_dict()
-    return {f.name: values[f.name] for kind in kinds for f in fields(kind)}
+    return {f.name: values[f.name] for kind in kinds for f in fields(kind) if f.name in values}
