@@ -25,7 +25,11 @@ from oneshot.spaces import space_named
 from oneshot.spaces.nasbench201 import NasBench201
 from oneshot.supernets.nasbench201 import NasBench201Net
 
-SAMPLERS: dict[str, Callable[[Space], Sampler]] = {"uniform": Uniform, "fair": StrictlyFair, "balanced": Balanced}
+SAMPLERS: dict[str, Callable[[Space, Config], Sampler]] = {
+    "uniform": lambda space, config: Uniform(space),
+    "fair": lambda space, config: StrictlyFair(space),
+    "balanced": lambda space, config: Balanced(space, config.bucket_weights),
+}
 
 METHODS: dict[str, Callable[[Space, Sampler], Method]] = {
     "single-path": SinglePath,
@@ -80,7 +84,7 @@ def build(
 ) -> Run:
     """Make every object of a configuration, the weights initialised from its seed; ValueError names what is unknown."""
     space = space_named(config.space)
-    sampler = named("sampler", SAMPLERS, config.sampler)(space)
+    sampler = named("sampler", SAMPLERS, config.sampler)(space, config)
     method = named("method", METHODS, config.method)(space, sampler)
     dataset = load(config.dataset, data_dir, config.image_size or None, device)
     train, valid = dataset.split(config.split)

@@ -15,12 +15,13 @@ class Recipe:
     Args:
         epochs: passes over the training images
         batch_size: images a step, over all processes
-        learning_rate: SGD's first learning rate
+        learning_rate: the first learning rate
         final_learning_rate: where the cosine ends
         warmup_epochs: epochs of linear warm-up from 0
-        momentum: SGD's
+        optimizer: sgd or muon
+        momentum: of SGD and Muon
         nesterov: Nesterov's momentum
-        weight_decay: SGD's, not applied to BatchNorm
+        weight_decay: not applied to BatchNorm; decoupled from the gradient for Muon
         gradient_clip: largest norm of the whole gradient, 0 does not clip
         label_smoothing: of the cross-entropy
         shift: random shift in pixels
@@ -36,6 +37,7 @@ class Recipe:
     learning_rate: float = 0.025
     final_learning_rate: float = 1e-5
     warmup_epochs: float = 0.0
+    optimizer: str = "sgd"
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 3e-4
@@ -56,6 +58,10 @@ class Recipe:
                 raise ValueError(f"{name} must be a finite number of at least {bound}, got {getattr(self, name)}")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs must be below the {self.epochs} epochs, got {self.warmup_epochs}")
+        if self.optimizer not in ("sgd", "muon"):
+            raise ValueError(f"optimizer must be sgd or muon, got {self.optimizer!r}")
+        if self.momentum >= 1:
+            raise ValueError(f"momentum must be below 1, got {self.momentum}")
         if self.precision not in ("auto", "float32", "bf16"):
             raise ValueError(f"precision must be auto, float32 or bf16, got {self.precision!r}")
 
@@ -82,6 +88,7 @@ class Config:
         pool_conv: a 1x1 convolution behind pooling, as the paper's supernet has it
         method: single-path or darts
         sampler: uniform, fair or balanced
+        bucket_weights: how often balanced draws each of the space's buckets, relative to the others; () equally often
         seed: of the weights, the paths and the order of the images
     """
 
@@ -94,12 +101,15 @@ class Config:
     pool_conv: bool = False
     method: str = "single-path"
     sampler: str = "uniform"
+    bucket_weights: tuple[float, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name, bound in {"channels": 1, "cells": 1, "seed": 0, "image_size": 0}.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
+        if not all(isinstance(w, int | float) and 0 <= w < math.inf for w in self.bucket_weights):
+            raise ValueError(f"bucket_weights must be numbers of at least 0, got {self.bucket_weights}")
 
 
 def flat(config: Config, recipe: Recipe) -> dict[str, Any]:
@@ -118,6 +128,8 @@ def unflat(document: Mapping[str, Any]) -> tuple[Config, Recipe]:
         values = {f.name: document[f.name] for f in fields(kind)}
         for f in fields(kind):
             kinds = (int, float) if isinstance(f.default, float) else (type(f.default),)
+            if type(f.default) is tuple and isinstance(values[f.name], list):  # as JSON has it
+                values[f.name] = tuple(values[f.name])
             if type(values[f.name]) not in kinds:
                 raise ValueError(f"{f.name} must be a {type(f.default).__name__}, got {values[f.name]!r}")
         parts.append(kind(**values))

@@ -20,6 +20,7 @@ from oneshot import distributed
 from oneshot.checkpoint import RunFolder, load_network, load_optimizer, network_state, optimizer_state
 from oneshot.data import Augmentation, Images, training_batches
 from oneshot.methods.base import Batch, Method
+from oneshot.optimizers import of_weights, set_rate
 from oneshot.provenance import environment
 from oneshot.recipe import Recipe
 
@@ -107,7 +108,7 @@ def train_epoch(
     total, count = torch.zeros((), device=device), 0
     for step, (x, y) in enumerate(training_batches(images, recipe.batch_size, augmentation, data_rng, *share)):
         progress = epoch / recipe.epochs + step / (steps * recipe.epochs)
-        weights.param_groups[0]["lr"] = weights.param_groups[1]["lr"] = recipe.rate(progress)
+        set_rate(weights, recipe.rate(progress))
         batch = Batch(x, y, lambda: next(others), path_rng, loss_function)
         losses = method.losses(net, batch, progress)
         while True:
@@ -151,16 +152,8 @@ def _endless(images: Images, *arguments: Any) -> Iterator[tuple[Tensor, Tensor]]
 def _optimizers(
     net: nn.Module, method: Method, recipe: Recipe
 ) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer | None]:
-    """SGD for the weights, BatchNorm without weight decay; Adam for architecture parameters.
-
-    A parameter without a gradient is not touched: no weight decay, no momentum.
-    """
-    norms = {p for m in net.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}
-    groups = [
-        {"params": [p for p in net.parameters() if p not in norms], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in net.parameters() if p in norms], "weight_decay": 0.0},
-    ]
-    weights = torch.optim.SGD(groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.nesterov, foreach=True)
+    """The recipe's optimiser of the weights; Adam for architecture parameters."""
+    weights = of_weights(net, recipe)
     parameters = list(method.arch_parameters())
     if not parameters:
         return weights, None

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 from oneshot.space import Arch, Space
 
 
 class Balanced:
-    """Draws one of the space's buckets uniformly, then an architecture of that bucket uniformly.
+    """Draws one of the space's buckets, then an architecture of that bucket uniformly.
 
-    On NAS-Bench-201 the buckets are at most one, two, three convolutions on a live path, and cells without a live
+    The buckets, in the order of `Space.bucket`, are drawn uniformly or in proportion to `weights`. On NAS-Bench-201 the buckets are at most one, two, three convolutions on a live path, and cells without a live
     path are never drawn. Enumerates the space once.
     """
 
     group = 1
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, weights: Sequence[float] = ()) -> None:
         if space.size > 1_000_000:
             raise ValueError(f"balanced sampling enumerates its space; {space.name} has {space.size} architectures")
         buckets: dict[int, list[Arch]] = {}
@@ -27,7 +30,10 @@ class Balanced:
         if not buckets:
             raise ValueError(f"no architecture of {space.name} is worth drawing: none has a live path")
         self._buckets = [buckets[key] for key in sorted(buckets)]
+        if weights and (len(weights) != len(buckets) or min(weights) < 0 or not 0 < sum(weights) < math.inf):
+            raise ValueError(f"{space.name} has {len(buckets)} buckets to weigh with positive numbers, got {weights}")
+        self._chances = np.asarray(weights or [1.0] * len(buckets)) / sum(weights or [len(buckets)])
 
     def draw(self, n: int, rng: np.random.Generator) -> list[Arch]:
-        chosen = [self._buckets[i] for i in rng.integers(len(self._buckets), size=n)]
+        chosen = [self._buckets[i] for i in rng.choice(len(self._buckets), size=n, p=self._chances)]
         return [bucket[rng.integers(len(bucket))] for bucket in chosen]

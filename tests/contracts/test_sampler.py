@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 
 from oneshot.catalogue import SAMPLERS
+from oneshot.recipe import Config
 from oneshot.samplers.base import Sampler
 from oneshot.space import Space
 from oneshot.spaces import SPACES
 
 
-@pytest.mark.parametrize("make", SAMPLERS.values(), ids=SAMPLERS)
+MAKERS = {name: partial(lambda make, space: make(space, Config()), make) for name, make in SAMPLERS.items()}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 class TestSampler:
     def test_draws_allowed_architectures_of_python_ints(self, make: Callable[[Space], Sampler], space: Space) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +48,18 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", METHODS)
+RECIPES = {"muon": replace(SHORT, optimizer="muon", learning_rate=0.01)}
+
+
+@pytest.mark.parametrize("name", [*METHODS, "muon"])
 @pytest.mark.parametrize("stop", [1, 3])
 def test_resume_is_bit_identical(
     name: str, stop: int, few: tuple[Images, Images], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped after a checkpoint and again in the middle of the next epoch: the same bits as never stopped."""
-    straight, method = network(), METHODS[name]()
-    train(straight, method, *few, SHORT, seed=3)
+    make, recipe = METHODS.get(name, METHODS["uniform"]), RECIPES.get(name, SHORT)
+    straight, method = network(), make()
+    train(straight, method, *few, recipe, seed=3)
     monkeypatch.setattr("oneshot.training.CHECKPOINT_SECONDS", 0.0)
     folder = RunFolder.create(tmp_path / "run", {})
 
@@ -63,17 +68,17 @@ def test_resume_is_bit_identical(
             raise Stop
 
     with pytest.raises(Stop):
-        train(network(), METHODS[name](), *few, SHORT, 3, folder, on_epoch=interrupt)
+        train(network(), make(), *few, recipe, 3, folder, on_epoch=interrupt)
     (folder.path / "metrics.jsonl").open("a").write('{"epoch": 9, "half')
     torch.manual_seed(99)
-    resumed, other = network(), METHODS[name]()
+    resumed, other = network(), make()
     epochs = []
-    train(resumed, other, *few, SHORT, 3, folder, on_epoch=lambda row: epochs.append(row["epoch"]))
+    train(resumed, other, *few, recipe, 3, folder, on_epoch=lambda row: epochs.append(row["epoch"]))
     assert epochs == list(range(stop + 1, 5))
     assert [row["epoch"] for row in folder.metrics] == [1, 2, 3, 4]
     for a, b in zip(everything(straight, method), everything(resumed, other), strict=True):
         assert torch.equal(a, b)
-    train(resumed, other, *few, SHORT, 3, folder, on_epoch=lambda row: pytest.fail("trained beyond the end"))
+    train(resumed, other, *few, recipe, 3, folder, on_epoch=lambda row: pytest.fail("trained beyond the end"))
 
 
 def test_seeds_differ_and_repeat(few: tuple[Images, Images]) -> None:
@@ -208,6 +213,10 @@ def test_configuration_of_another_version_is_refused() -> None:
         unflat({**document, "flavour": 1})
     with pytest.raises(ValueError, match="epochs must be a int, got '9'"):
         unflat({**document, "epochs": "9"})
+    config, _ = unflat({**document, "bucket_weights": [1, 2, 5]})  # as JSON has it
+    assert config.bucket_weights == (1, 2, 5)
+    with pytest.raises(ValueError, match="bucket_weights must be numbers of at least 0"):
+        unflat({**document, "bucket_weights": ["a"]})
 
 
 def test_batch_norm_takes_no_weight_decay(few: tuple[Images, Images]) -> None:

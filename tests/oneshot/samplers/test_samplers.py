@@ -92,6 +92,15 @@ def test_balanced_draws_buckets_then_cells_uniformly() -> None:
     assert np.var([within[arch] for arch in members]) == pytest.approx(expected, rel=0.1)  # Poisson
 
 
+def test_balanced_draws_buckets_by_their_weights() -> None:
+    archs = Balanced(ALL, (1, 2, 5)).draw(16_000, np.random.default_rng(6))
+    buckets = Counter(ALL.bucket(arch) for arch in archs)
+    assert chisquare([buckets[i] for i in range(3)], [2_000, 4_000, 10_000]).pvalue > 1e-3
+    for wrong in ((1, 2), (0, 0, 0), (1, -1, 5), (1, 2, float("inf"))):
+        with pytest.raises(ValueError, match="has 3 buckets to weigh with positive numbers"):
+            Balanced(ALL, wrong)
+
+
 def test_balanced_needs_something_worth_drawing() -> None:
     with pytest.raises(ValueError, match="none has a live path"):
         Balanced(ALL.only((0,) * 6))

@@ -1,0 +1,113 @@
+"""The optimisers of weights, built from a recipe. A parameter without a gradient is never touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oneshot.recipe import Recipe
+
+ADAM_RATE = 0.3
+"""Adam's learning rate as a share of Muon's."""
+
+
+def of_weights(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser of all parameters, BatchNorm without weight decay; `set_rate` sets its learning rate."""
+    norms = {p for m in net.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in net.parameters() if p not in norms], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in net.parameters() if p in norms], "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.nesterov, foreach=True)
+    # not the first convolution, which sees the images' channels
+    convs = (m for m in net.modules() if isinstance(m, nn.Conv2d) and m.groups == 1 and m.in_channels > 4)
+    matrices = {m.weight for m in convs}
+    hidden = [p for p in groups[0]["params"] if p in matrices]
+    groups[0]["params"] = [p for p in groups[0]["params"] if p not in matrices]
+    groups.append({"params": hidden, "weight_decay": recipe.weight_decay, "matrix": True})
+    return Muon([group for group in groups if group["params"]], recipe.learning_rate, recipe.momentum, recipe.nesterov)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum orthogonalised (K. Jordan et al., "Muon", 2024) in groups with `matrix`; Adam in the others.
+
+    A weight of more than two dimensions is the matrix [first, all others]. Reaches the same loss of a supernet in
+    about half the steps of SGD.
+    """
+
+    def __init__(
+        self, params: Iterable[dict[str, Any]], lr: float, momentum: float = 0.95, nesterov: bool = True
+    ) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": 0.0, "matrix": False})
+        self.momentum, self.nesterov = momentum, nesterov
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
+            torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+            if group["matrix"]:
+                self._matrices(params, group["lr"])
+            else:
+                self._adam(params, ADAM_RATE * group["lr"])
+
+    def _matrices(self, params: list[Tensor], rate: float) -> None:
+        grads = [p.grad for p in params]
+        moved = [self._state(p, "momentum_buffer") for p in params]
+        torch._foreach_lerp_(moved, grads, 1 - self.momentum)
+        wanted = torch._foreach_lerp(grads, moved, self.momentum) if self.nesterov else moved
+        shapes: dict[tuple[int, int], list[int]] = {}
+        for i, p in enumerate(params):
+            shapes.setdefault((p.shape[0], p[0].numel()), []).append(i)
+        for (rows, columns), members in shapes.items():
+            directions = orthogonalised(torch.stack([wanted[i].reshape(rows, columns) for i in members]))
+            scale = -rate * max(1.0, rows / columns) ** 0.5
+            for i, direction in zip(members, directions, strict=True):
+                params[i].add_(direction.view(params[i].shape), alpha=scale)
+
+    def _adam(self, params: list[Tensor], rate: float, beta1: float = 0.9, beta2: float = 0.99) -> None:
+        for p in params:
+            assert p.grad is not None
+            step, mean, square = self._state(p, "step", 0), self._state(p, "exp_avg"), self._state(p, "exp_avg_sq")
+            step += 1
+            mean.lerp_(p.grad, 1 - beta1)
+            square.lerp_(p.grad.square(), 1 - beta2)
+            count = float(step)
+            scale = (square / (1 - beta2**count)).sqrt_().add_(1e-8)
+            p.addcdiv_(mean, scale, value=-rate / (1 - beta1**count))
+
+    def _state(self, p: Tensor, key: str, dimensions: int | None = None) -> Tensor:
+        state = self.state[p]
+        if key not in state:
+            state[key] = torch.zeros_like(p) if dimensions is None else torch.zeros(())
+        return state[key]
+
+
+def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
+    """[n, rows, columns] with all singular values moved near 1, by a quintic Newton-Schulz iteration.
+
+    Every step multiplies by a polynomial of the Gram matrix, so that only the small Gram matrices are iterated.
+    """
+    if matrices.shape[1] > matrices.shape[2]:
+        return orthogonalised(matrices.mT, steps).mT
+    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    gram = x @ x.mT
+    identity = torch.eye(x.shape[1], dtype=x.dtype, device=x.device).expand_as(gram)
+    product = identity
+    for step in range(steps):
+        factor = torch.baddbmm(3.4445 * identity - 4.7750 * gram, gram, gram, alpha=2.0315)
+        product = factor @ product
+        if step + 1 < steps:
+            gram = factor @ gram @ factor
+    return product @ x
