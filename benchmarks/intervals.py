@@ -5,6 +5,7 @@ all resamples. Up to `LIMIT` architectures this is the ordinary percentile boots
 are resampled in their place, and the deviations from the subset's own value shrunk by sqrt(size / n) around the
 estimate (the m-out-of-n bootstrap; Bickel, Götze & van Zwet 1997): what it costs does not depend on n. The measures of
 the ten best predicted are extremes that no subset knows; there all n are resampled, of which only the head matters.
+All predictors see the same draws, so that their differences under each resample are paired.
 
 Shapes: R resamples, N architectures, G groups of equal value.
 """
@@ -194,8 +195,11 @@ class Bootstrap:
 
     def intervals(self, predicted: Array, estimates: dict[str, float], confidence: float = 0.95) -> dict[str, Interval]:
         """The interval of each measure in `estimates` (by `measures.all_measures`); two nan where that is nan."""
-        if not 0 < confidence < 1:
-            raise ValueError(f"expected a confidence between 0 and 1, got {confidence}")
+        values = self.resampled(predicted, estimates)
+        return {name: percentiles(values[name], confidence) for name in estimates}
+
+    def resampled(self, predicted: Array, estimates: dict[str, float]) -> dict[str, Array]:
+        """Each measure in `estimates` under every resample, (R,); all nan where the estimate is nan."""
         x, y = checked(predicted, self.truth)
         sides = [
             (Side(x[members], true.counts_RN), true)
@@ -203,7 +207,8 @@ class Bootstrap:
         ]
         found = {name: self._resampled(sides, *how, estimates[name]) for name, how in MEASURES.items()}
         found |= self._resampled_at_left(x, y) if len(x) >= LEFT else {}
-        return {name: _percentiles(found.get(name), estimate, confidence) for name, estimate in estimates.items()}
+        undefined = np.full(self.times, np.nan)
+        return {name: undefined if np.isnan(value) else found[name] for name, value in estimates.items()}
 
     def _resampled(self, sides: list[tuple[Side, Side]], measure: Measure, lowest: float, estimate: float) -> Array:
         """The measure of every resample, brought to the scale of all architectures and into the measure's range."""
@@ -215,18 +220,23 @@ class Bootstrap:
 
     def _resampled_at_left(self, x: Array, y: Array) -> dict[str, Array]:
         """The measures of the ten best predicted in each resample; true ranks stay those among all evaluated."""
-        rng = np.random.default_rng(self._seed)
         ranks, mean, highest = true_ranks(y), float(y.mean()), float(y.max())
         head = _head(x, y, everything=self.whole)
-        chances = np.append(np.full(len(head), 1 / len(x)), max(0.0, 1 - len(head) / len(x)))
         rows = []
-        for counts in rng.multinomial(len(x), chances, self.times)[:, :-1]:
+        for counts in self._drawn(head):
             copies = np.repeat(head, counts)
             if self.whole:
                 mean, highest = float(y[copies].mean()), float(y[copies].max())
             top = top_of_sorted(x[copies], y[copies], ranks[copies], LEFT)
             rows.append(at_left(top, len(x), mean, highest, self.best))
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+    def _drawn(self, members: np.ndarray) -> np.ndarray:
+        """How often each resample of all architectures draws these, (R, members), whatever other members there are."""
+        if self.whole:
+            return self._true_sides[0].counts_RN[:, members]
+        each = [np.random.default_rng((self._seed, int(i))).poisson(1.0, self.times) for i in members]
+        return np.array(each).T
 
 
 def _head(x: Array, y: Array, everything: bool) -> np.ndarray:
@@ -242,8 +252,11 @@ def _head(x: Array, y: Array, everything: bool) -> np.ndarray:
     return np.concatenate([above, tied])
 
 
-def _percentiles(values: Array | None, estimate: float, confidence: float) -> Interval:
-    usable = values[~np.isnan(values)] if values is not None and not np.isnan(estimate) else np.empty(0)
+def percentiles(values: Array, confidence: float = 0.95) -> Interval:
+    """The central interval that holds this share of the values, nan among them left out; two nan where all are."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"expected a confidence between 0 and 1, got {confidence}")
+    usable = values[~np.isnan(values)]
     if not len(usable):
         return NAN, NAN
     low, high = np.quantile(usable, [(1 - confidence) / 2, (1 + confidence) / 2])

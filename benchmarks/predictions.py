@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import pyarrow as pa
 
 from benchmarks.columns import PARQUET, Array, architecture_strings, finite_numbers, first_repeat, read_any
 from oneshot.files import read_json
+
+SEED_KEYS = ("seed", "checkpoint")
+"""What differs, anywhere in their protocols, between two runs of one method."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ def read_predictions(path: str | Path, by: str = "accuracy") -> Predicted:
 
     `by` names another column to rank by, for example `loss`, of which less is better (its sign is turned). Space and
     protocol come from the Parquet metadata `oneshot`, a JSON document `{"space": ..., "protocol": {...}}`. A .json file
-    is that document with the rows as `predictions`, a list of objects. ValueError names the row (the first is 1) and
-    column of what is missing, repeated or not a number.
+    is that document with the rows as `predictions`, a list of objects. Their name is the protocol's `name`, else that
+    of the file. ValueError names the row (the first is 1) and column of what is missing, repeated or not a number.
     """
     path = Path(path)
     table, metadata = _read_json(path) if path.suffix.lower() == ".json" else read_any(path)
@@ -62,7 +66,58 @@ def read_predictions(path: str | Path, by: str = "accuracy") -> Predicted:
     strings = architecture_strings(table, path)
     values = finite_numbers(table, by, path) * (-1 if by == "loss" else 1)
     protocol = {**(metadata.get("protocol") or {}), "ranked_by": by}
-    return Predicted(strings, values, metadata.get("space"), protocol, path.name)
+    return Predicted(strings, values, metadata.get("space"), protocol, str(protocol.get("name") or path.name))
+
+
+def read_methods(words: Sequence[str], by: str = "accuracy") -> dict[str, list[Predicted]]:
+    """The runs of each method by its name, from `FILE`, `NAME=FILE` or `NAME=FILE,FILE` (one file a training seed).
+
+    Files without a name whose protocols differ in nothing but seed and checkpoint are runs of one method.
+    """
+    methods: dict[str, list[Predicted]] = {}
+    unnamed: list[Predicted] = []
+    for word in words:
+        name, equals, files = word.partition("=")
+        if not equals or Path(word).is_file():
+            unnamed.append(read_predictions(word, by))
+            continue
+        if not name or not files or name in methods:
+            raise ValueError(f"expected NAME=FILE or NAME=FILE,FILE with a name of its own, got {word!r}")
+        runs = [read_predictions(file, by) for file in files.split(",")]
+        methods[name] = [replace(runs[0], name=name)] if len(runs) == 1 else runs
+    for runs in _runs_of_one_method(unnamed):
+        name = _common_name([run.name for run in runs])
+        if name in methods:
+            raise ValueError(f"two methods are named {name!r}; name them as NAME=FILE")
+        methods[name] = runs
+    return methods
+
+
+def _runs_of_one_method(files: Sequence[Predicted]) -> list[list[Predicted]]:
+    groups: list[list[Predicted]] = []
+    for run in files:
+        for group in groups:
+            same = _without_seed(run.protocol) == _without_seed(group[0].protocol)
+            if same and all(run.protocol != other.protocol for other in group):
+                group.append(run)
+                break
+        else:
+            groups.append([run])
+    return groups
+
+
+def _common_name(names: Sequence[str]) -> str:
+    """What several names begin with, without separators at its end; the first where that is nothing."""
+    if len(names) == 1:
+        return names[0]
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    return "".join(letters[0] for letters in same).rstrip("-_. ") or names[0]
+
+
+def _without_seed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_seed(item) for key, item in value.items() if key not in SEED_KEYS}
+    return value
 
 
 def read_archs(path: str | Path) -> list[str]:

@@ -34,8 +34,16 @@ TITLES = {
     "best_rank_at_10_absolute": "… best, absolute",
     "worst_rank_at_10_absolute": "… worst, absolute",
 }
-MAIN = ("kendall_tau", "spearman_rho", "kendall_tau_top10", "precision_at_5", "improvement_at_10", "best_rank_at_10")
+MAIN = ("kendall_tau", "spearman_rho", "kendall_tau_top10", "precision_at_5", "improvement_at_10")
 """The measures that a terminal has room for."""
+SHORT = {
+    "kendall_tau": "Kendall's\ntau",
+    "spearman_rho": "Spearman's\nrho",
+    "kendall_tau_top10": "tau in the\ntop 10%",
+    "precision_at_5": "precision\n@5%",
+    "improvement_at_10": "improvement\n10 left",
+}
+"""Their headings in a terminal."""
 
 FIGURES = {
     "improvement": "The worst predicted are removed one by one: how good, truly, are those left?",
@@ -91,28 +99,41 @@ def page(report: Report, drawings: dict[str, str]) -> str:
     """One HTML document with the drawings (SVG documents by the names in `FIGURES`) inside."""
     head, *body = table_rows(report, tuple(TITLES))
     cells = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in head)
-    rows = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in body)
+    rows = "".join(f"<tr>{''.join(f'<td>{html_cell(cell)}</td>' for cell in row)}</tr>" for row in body)
     figures = "".join(
-        f"<figure>{_inlined(drawings[name])}<figcaption>{escape(caption)}</figcaption></figure>"
+        f"<figure>{inlined(drawings[name])}<figcaption>{escape(caption)}</figcaption></figure>"
         for name, caption in FIGURES.items()
     )
     notes = [f"{scores.name}, {TITLES[m]}: {why}" for scores in report.everyone for m, why in scores.undefined.items()]
     missing = f"<p>Undefined: {escape('; '.join(notes))}.</p>" if notes else ""
-    protocol = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in _flat(plain(report.protocol)))
     title = f"{report.method.name} against {report.protocol['benchmark']['name']}"
+    return document(
+        title,
+        f"""<p class="headline">{escape(headline(report))}</p>
+<h2>Measures</h2>
+<p>Brackets are {percent(report.protocol)} intervals over architectures. Ranks are shares of the evaluated that are
+truly better: 0 is the best. Trivial baselines need no training; the ceiling is a second measurement of the truth.</p>
+<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>{missing}
+<h2>Figures</h2>{figures}
+<h2>Protocol</h2>{definitions(report.protocol)}""",
+    )
+
+
+def document(title: str, body: str) -> str:
+    """An HTML document with a heading, that needs nothing else."""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title><style>{STYLE}</style></head><body>
 <h1>{escape(title)}</h1>
-<p class="headline">{escape(headline(report))}</p>
-<h2>Measures</h2>
-<p>Brackets are {_percent(report)} intervals over architectures. Ranks are shares of the evaluated that are truly
-better: 0 is the best. Trivial baselines need no training; the ceiling is a second measurement of the truth itself.</p>
-<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>{missing}
-<h2>Figures</h2>{figures}
-<h2>Protocol</h2><dl>{protocol}</dl>
+{body}
 </body></html>
 """
+
+
+def definitions(protocol: dict[str, Any]) -> str:
+    """A protocol as an HTML list."""
+    entries = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in _flat(plain(protocol)))
+    return f"<dl>{entries}</dl>"
 
 
 def headline(report: Report) -> str:
@@ -134,18 +155,42 @@ def table_rows(report: Report, measures: tuple[str, ...] = MAIN) -> list[list[st
     return [heads, *([TITLES[m], *(value_text(scores, m) for scores in report.everyone)] for m in measures)]
 
 
-def rich_table(report: Report, measures: tuple[str, ...] = MAIN) -> Table:
-    """The table for a terminal."""
-    from rich.table import Table
+def rich_table(report: Report) -> Table:
+    """The table for a terminal of 100 columns: one row a predictor, one column a main measure."""
     from rich.text import Text
 
-    head, *body = table_rows(report, measures)
-    table = Table(caption=f"brackets: {_percent(report)} intervals over {len(report.truth):,} architectures")
-    for i, cell in enumerate(head):
-        table.add_column(Text(cell), justify="right" if i else "left", style="bold" if i == 1 else "")
-    for row in body:
-        table.add_row(*(Text(cell.replace(" [", "\n[")) for cell in row))
+    shown = report.protocol["architectures"]
+    table = empty_table("predictor", f"{percent(report.protocol)} intervals over {len(report.truth):,} architectures")
+    table.title = f"truth {report.protocol['truth']}, protocol {shown['protocol']}"
+    for scores in report.everyone:
+        name = f"ceiling: {scores.name}" if scores is report.ceiling else label(scores.name)
+        cells = [compact(scores.measures[m], scores.intervals[m]) for m in MAIN]
+        table.add_row(Text(name), *map(Text, cells), style="bold" if scores is report.method else "")
     return table
+
+
+def empty_table(first: str, caption: str) -> Table:
+    """The columns of the main measures."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table(
+        box=SIMPLE, caption=f"brackets: {caption}", caption_justify="left", title_justify="left", pad_edge=False
+    )
+    table.add_column(first, overflow="fold", min_width=16)
+    for measure in MAIN:
+        table.add_column(SHORT[measure], justify="right", no_wrap=True)
+    return table
+
+
+def compact(value: float, interval: tuple[float, float], spread: float = float("nan"), sign: str = "") -> str:
+    """A value of two lines, as `.606` and `[.581 .631]`; with the standard deviation of runs behind a ±."""
+    if not np.isfinite(value):
+        return "undefined"
+    texts = [f"{number:{how}.3f}" for number, how in ((value, sign), *((end, "") for end in interval), (spread, ""))]
+    text, low, high, runs = (text.replace("0.", ".", 1) if text.lstrip("+-")[:2] == "0." else text for text in texts)
+    text += f" ±{runs}" if np.isfinite(spread) else ""
+    return f"{text}\n[{low} {high}]" if np.isfinite(interval[0]) else text
 
 
 def value_text(scores: Scores, measure: str) -> str:
@@ -158,16 +203,17 @@ def value_text(scores: Scores, measure: str) -> str:
     return f"{value:.{digits}f}{interval}"
 
 
-def _percent(report: Report) -> str:
-    return f"{report.protocol['intervals']['confidence'] * 100:g}%"
+def percent(protocol: dict[str, Any]) -> str:
+    return f"{protocol['intervals']['confidence'] * 100:g}%"
 
 
-def _cell(text: str) -> str:
+def html_cell(text: str) -> str:
+    """A value with its interval below."""
     value, bracket, interval = text.partition(" [")
     return f"{escape(value)}<small>[{escape(interval)}</small>" if bracket else escape(value)
 
 
-def _inlined(svg: str) -> str:
+def inlined(svg: str) -> str:
     """The drawing without its XML head, its ink that of the page."""
     return re.sub(r"^.*?(?=<svg )", "", svg, count=1, flags=re.DOTALL).replace(INK, "currentColor")
 

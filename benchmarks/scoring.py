@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.columns import Array
-from benchmarks.intervals import Bootstrap, Interval
+from benchmarks.intervals import Bootstrap, Interval, percentiles
 from benchmarks.measures import (
     ImprovementCurve,
     PruningCurve,
@@ -20,12 +20,15 @@ from benchmarks.measures import (
     pruning_curve,
 )
 from benchmarks.predictions import Predicted
+from benchmarks.protocols import PREDICTED, ScoringProtocol
 from benchmarks.table import Benchmark
 from oneshot.provenance import environment, version
 from oneshot.spaces import space_named
 
 CURVE_POINTS = 200
 """Of a longer improvement curve a report keeps about so many points, in equal ratios, the last ten all."""
+LEAST = 3
+"""Fewer architectures have no ranking."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Scores:
     undefined: dict[str, str]
     improvement: ImprovementCurve
     pruning: PruningCurve
+    resampled: dict[str, Array] = field(default_factory=dict, repr=False, compare=False)
+    """Each measure under every resample; those of two predictors are paired."""
 
     def to_dict(self) -> dict[str, Any]:
         """Measures at the top level, then intervals, reasons and curves, ready for JSON."""
@@ -83,10 +88,19 @@ class Report:
         }
 
 
-def score(
-    predictions: Predicted,
+def score(predictions: Predicted, benchmark: Benchmark, **how: Any) -> Report:
+    """Scores predictions on the architectures that they cover, or on those that a protocol chooses.
+
+    Takes the options of `score_all`.
+    """
+    return score_all([predictions], benchmark, **how)[0]
+
+
+def score_all(
+    runs: Sequence[Predicted],
     benchmark: Benchmark,
     *,
+    protocol: ScoringProtocol = PREDICTED,
     truth: str | None = None,
     ceiling: str | None = None,
     baselines: bool = True,
@@ -94,56 +108,107 @@ def score(
     confidence: float = 0.95,
     seed: int = 0,
     on_scores: Callable[[str], None] = lambda name: None,
-) -> Report:
-    """Scores predictions on the architectures that they cover.
+) -> list[Report]:
+    """Scores several predictions on the same architectures under the same resamples: reports that can be compared.
 
-    `truth` and `ceiling` are columns, by default those of `Benchmark.default_truth` and `default_ceiling`; improvement
-    is 1 at the best of the table. Predictions that name a space of their own are scored within that space. ValueError
-    for predictions of another space, for architectures that the benchmark lacks or measured nothing of, and for fewer
-    than three. `on_scores` is told the name of each predictor whose scores are ready.
+    `truth` and `ceiling` are columns in which more is better, by default those of `Benchmark.default_truth` and
+    `default_ceiling`; improvement is 1 at the best of the table. Predictions that name a space of their own are scored
+    within that space. ValueError for predictions of another space, for architectures that the benchmark lacks or
+    measured nothing of, for a protocol's architectures that are not predicted, and for fewer than three. `on_scores`
+    is told the name of each predictor whose scores are ready.
     """
-    table = _in_space(predictions, benchmark)
+    table = _in_space(runs, benchmark)
     truth = truth or table.default_truth()
     ceiling = ceiling or table.default_ceiling(truth)
-    rows = table.rows_of(predictions.archs)
-    x, y = checked(predictions.accuracy, _measured(table, truth, rows))
+    predicted = [_by_row(run, table) for run in runs]
+    rows = _chosen(protocol, table, truth, runs, predicted)
+    _, y = checked(predicted[0][rows], _measured(table, truth, rows))
     best = float(np.nanmax(table.values(truth)))
     bootstrap = Bootstrap(y, best, np.random.default_rng(seed), bootstraps)
 
     def scores(name: str, values: Array) -> Scores:
         measures, undefined = all_measures(values, y, best)
-        found = bootstrap.intervals(values, measures, confidence)
+        resampled = bootstrap.resampled(values, measures)
+        intervals = {measure: percentiles(each, confidence) for measure, each in resampled.items()}
         curves = _thinned(improvement_curve(values, y, best)), pruning_curve(values, y)
         on_scores(name)
-        return Scores(name, measures, found, undefined, *curves)
+        return Scores(name, measures, intervals, undefined, *curves, resampled)
 
-    facts = [table.space.facts(table.space.parse(text)) for text in predictions.archs] if baselines else [{}]
-    trivial = {name: np.array([fact[name] for fact in facts]) for name in facts[0]}
-    return Report(
-        protocol={
-            **_protocol(predictions, table, truth, ceiling, rows),
-            "best_of_table": best,
-            "intervals": {**bootstrap.protocol(), "confidence": confidence, "seed": seed},
-        },
-        method=scores(predictions.name, x),
-        baselines=tuple(scores(name, values) for name, values in trivial.items()),
-        ceiling=scores(ceiling, _measured(table, ceiling, rows)) if ceiling else None,
-        predicted=x,
-        truth=y,
-    )
+    trivial = tuple(scores(*each) for each in _facts(table, rows).items()) if baselines else ()
+    top = scores(ceiling, _measured(table, ceiling, rows)) if ceiling else None
+    common = {
+        **_protocol(table, truth, ceiling, rows, protocol),
+        "best_of_table": best,
+        "intervals": {**bootstrap.protocol(), "confidence": confidence, "seed": seed},
+    }
+    return [
+        Report({"predictions": _origin(run), **common}, scores(run.name, values[rows]), trivial, top, values[rows], y)
+        for run, values in zip(runs, predicted, strict=True)
+    ]
 
 
-def _in_space(predictions: Predicted, benchmark: Benchmark) -> Benchmark:
+def _in_space(runs: Sequence[Predicted], benchmark: Benchmark) -> Benchmark:
     """The benchmark as a table of the space that the predictions are of."""
-    if predictions.space is None or predictions.space == benchmark.space.name:
+    named = {run.space: run.name for run in runs if run.space is not None}
+    if len(named) > 1:
+        both = " and ".join(f"{name} of {space!r}" for space, name in named.items())
+        raise ValueError(f"expected predictions of one search space, got {both}")
+    if not named or benchmark.space.name in named:
         return benchmark
+    ((space, name),) = named.items()
     try:
-        return benchmark.within(space_named(predictions.space))
+        return benchmark.within(space_named(space))
     except ValueError as error:
         raise ValueError(
-            f"{predictions.name} is of the space {predictions.space!r}, the benchmark {benchmark.name} of "
-            f"{benchmark.space.name!r}: {error}"
+            f"{name} is of the space {space!r}, the benchmark {benchmark.name} of {benchmark.space.name!r}: {error}"
         ) from None
+
+
+def _by_row(run: Predicted, table: Benchmark) -> Array:
+    """The predictions in the order of the table, nan where there is none."""
+    rows = table.rows_of(run.archs)
+    ordered = np.argsort(rows, kind="stable")
+    same, values = np.diff(rows[ordered]) == 0, run.accuracy[ordered]
+    differing = np.flatnonzero(same & (np.diff(values) != 0))
+    if len(differing):
+        first, second = ordered[differing[0] : differing[0] + 2]
+        raise ValueError(
+            f"rows {first + 1} and {second + 1} of {run.name} are one architecture of {table.name}, "
+            f"{table.strings[rows[first]]!r}, with different predictions, {run.accuracy[first]} and "
+            f"{run.accuracy[second]}; `--post isomorphs` takes their mean"
+        )
+    values = np.full(len(table), np.nan)
+    values[rows] = run.accuracy
+    return values
+
+
+def _chosen(
+    protocol: ScoringProtocol, table: Benchmark, truth: str, runs: Sequence[Predicted], predicted: Sequence[Array]
+) -> np.ndarray:
+    """The rows to score; ValueError where a protocol chooses one that is not predicted."""
+    wanted = protocol.rows(table, table.values(truth))
+    if wanted is None:
+        rows = np.flatnonzero(np.isfinite(predicted).all(0))
+        if len(runs) > 1 and len(rows) < LEAST:
+            raise ValueError(
+                f"the {len(runs)} files predict {len(rows)} architectures in common, expected at least {LEAST}"
+            )
+        return rows
+    for run, values in zip(runs, predicted, strict=True):
+        missing = wanted[np.isnan(values[wanted])]
+        if len(missing):
+            raise ValueError(
+                f"protocol {protocol.name} scores {len(wanted)} architectures of {table.name}, {len(missing)} of them "
+                f"are missing in {run.name}, such as {table.strings[missing[0]]!r}; `oneshot score --benchmark "
+                f"{table.name} --protocol {protocol.name} --list FILE` writes what to predict"
+            )
+    return wanted
+
+
+def _facts(table: Benchmark, rows: np.ndarray) -> dict[str, Array]:
+    """The trivial predictors of the space."""
+    facts = [table.space.facts(table.space.parse(table.strings[row])) for row in rows]
+    return {name: np.array([fact[name] for fact in facts]) for name in facts[0]}
 
 
 def _measured(table: Benchmark, column: str, rows: np.ndarray) -> Array:
@@ -157,19 +222,24 @@ def _measured(table: Benchmark, column: str, rows: np.ndarray) -> Array:
     return values
 
 
+def _origin(run: Predicted) -> dict[str, Any]:
+    return {"name": run.name, "space": run.space, "protocol": dict(run.protocol)}
+
+
 def _protocol(
-    predictions: Predicted, table: Benchmark, truth: str, ceiling: str | None, rows: np.ndarray
+    table: Benchmark, truth: str, ceiling: str | None, rows: np.ndarray, protocol: ScoringProtocol
 ) -> dict[str, Any]:
     """What was compared with what. The architectures are identified by the digest of their sorted strings."""
     strings = "\n".join(sorted(table.strings[row] for row in rows))
     return {
-        "predictions": {"name": predictions.name, "space": predictions.space, "protocol": dict(predictions.protocol)},
         "benchmark": {"name": table.name, "sha256": table.sha256, "space": table.space.name, "rows": len(table)},
         "truth": truth,
         "ceiling": ceiling,
         "architectures": {
+            "protocol": protocol.name,
+            "seed": protocol.seed,
             "scored": len(rows),
-            "which": "every row of the table" if len(rows) == len(table) else "those predicted",
+            "which": "every row of the table" if len(rows) == len(table) else protocol.rule,
             "sha256": hashlib.sha256(strings.encode()).hexdigest(),
         },
         "environment": {**environment(), "scipy": version("scipy")},

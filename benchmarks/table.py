@@ -3,12 +3,12 @@
 The file is Parquet: a column `arch` of the space's strings, and numeric columns of measurements, one row an
 architecture. The file-level metadata `oneshot` holds one JSON document:
 `{"space": name in the catalogue, "truth": column, "ceiling": column, "protocol": {...}, ...}`; all of it is optional
-when opening, so that tables of other origin work as they are.
+when opening, so that tables of other origin work as they are. Where one row stands for several architectures, a column
+`hash` (16 bytes, ascending) holds the key that they share (`benchmarks.index`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -21,20 +21,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.columns import (
-    ARCH_NAMES,
     METADATA_KEY,
     Array,
-    architecture_strings,
     as_floats,
-    finite_numbers,
     first_repeat,
     is_numeric,
-    numeric_columns,
     open_parquet,
-    read_any,
     read_metadata,
     some,
 )
+from benchmarks.index import KEY_COLUMN, ROW_GROUP, Index, ordered
+from benchmarks.origin import sha256
 from oneshot.files import replacing
 from oneshot.lookup import find_file
 from oneshot.space import Arch, Space
@@ -63,7 +60,8 @@ class Benchmark:
         path = Path(path)
         file = open_parquet(path)
         if "arch" not in file.schema_arrow.names:
-            raise ValueError(f"{path} has no column 'arch'; its columns are {', '.join(file.schema_arrow.names)}")
+            names = ", ".join(file.schema_arrow.names)
+            raise ValueError(f"{path} has no column 'arch'; its columns are {names}; {HINT}")
         metadata = read_metadata(file, path)
         if space is None and "space" in metadata:
             space = space_named(metadata["space"])
@@ -81,7 +79,7 @@ class Benchmark:
     @cached_property
     def sha256(self) -> str:
         """The digest of the file, so that a report says which table it was scored against."""
-        return _sha256(self.path)
+        return sha256(self.path)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -91,8 +89,7 @@ class Benchmark:
     @cached_property
     def strings(self) -> list[str]:
         """The architectures as the table writes them."""
-        strings = self._file.read(columns=["arch"]).column("arch").to_pylist()
-        return strings if self._rows is None else [strings[row] for row in self._rows]
+        return self._index.strings
 
     @cached_property
     def archs(self) -> list[Arch]:
@@ -103,7 +100,7 @@ class Benchmark:
         return self._file.metadata.num_rows if self._rows is None else len(self._rows)
 
     def __contains__(self, arch: Arch | str) -> bool:
-        return self._string(arch) in self._index
+        return bool(self._index.find([arch])[0] >= 0)
 
     def values(self, column: str) -> Array:
         """A measured column, float64, NaN where nothing was measured; ValueError lists the columns."""
@@ -117,28 +114,32 @@ class Benchmark:
         return self._values[column]
 
     def rows_of(self, archs: Sequence[Arch | str]) -> np.ndarray:
-        """The row of each architecture; ValueError names some that the table does not have."""
-        rows = np.fromiter((self._row(arch) for arch in archs), np.intp, len(archs))
-        unknown = [self._string(archs[int(i)]) for i in np.flatnonzero(rows < 0)]
-        if unknown:
+        """The row of each architecture; ValueError names some that the table does not have.
+
+        In a table with keys that is the row of their key, and a string may be the key itself in hexadecimal.
+        """
+        rows = self._index.find(archs)
+        missing = [archs[int(i)] for i in np.flatnonzero(rows < 0)]
+        if missing:
+            unknown = [arch if isinstance(arch, str) else self.space.format(arch) for arch in missing]
             raise ValueError(
                 f"{len(unknown)} of {len(archs)} architectures are not among the {len(self)} of {self.name} "
                 f"({self.space.name}): {some(unknown)}"
             )
         return rows
 
-    def row(self, arch: Arch | str) -> dict[str, float]:
-        """What was measured of one architecture."""
+    def row(self, arch: Arch | str, columns: Sequence[str] | None = None) -> dict[str, float]:
+        """What was measured of one architecture, in all columns or in these."""
         row = int(self.rows_of([arch])[0])
-        return {column: float(self.values(column)[row]) for column in self.columns}
+        return {column: float(self.values(column)[row]) for column in (self.columns if columns is None else columns)}
 
     def query(self, archs: Sequence[Arch | str], columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """A frame with `arch` and the measured columns, one row an architecture, in the order asked for."""
+        """A frame with `arch`, as the table writes it, and the measured columns; one row an architecture, in order."""
         import pandas as pd
 
         rows = self.rows_of(archs)
         wanted = {column: self.values(column)[rows] for column in (self.columns if columns is None else columns)}
-        return pd.DataFrame({"arch": [self.strings[row] for row in rows], **wanted})
+        return pd.DataFrame({"arch": self._index.spelled(rows), **wanted})
 
     def within(self, space: Space) -> Benchmark:
         """The rows whose string the other space parses, as its benchmark; ValueError where there are none."""
@@ -148,6 +149,14 @@ class Benchmark:
         if not len(rows):
             raise ValueError(f"{self.name} holds architectures of {self.space.name}, none of {space.name}")
         return Benchmark(self.path, space, self.metadata, rows if self._rows is None else self._rows[rows])
+
+    @property
+    def keys(self) -> list[bytes] | None:
+        """The key of every row, of a table that has keys."""
+        if KEY_COLUMN not in self._file.schema_arrow.names:
+            return None
+        keys = self._file.read(columns=[KEY_COLUMN]).column(KEY_COLUMN).to_pylist()
+        return keys if self._rows is None else [keys[row] for row in self._rows]
 
     @property
     def truth(self) -> str | None:
@@ -166,27 +175,19 @@ class Benchmark:
         return max(matches, key=lambda match: int(match[4] or 0)).string
 
     def default_ceiling(self, truth: str) -> str | None:
-        """A second measurement of the same networks: the declared one, else `X_valid_Y` for the truth `X_test_Y`."""
+        """A second measurement of the same networks: the declared one, else the truth's name with `valid[ation]`."""
         if truth == self.truth and "ceiling" in self.metadata:
             return self.metadata["ceiling"]
-        valid = re.sub(r"(^|_)test(_|$)", r"\1valid\2", truth)
-        return valid if valid != truth and valid in self.columns else None
+        twins = (re.sub(r"(^|_)test(_|$)", rf"\1{word}\2", truth) for word in ("valid", "validation"))
+        return next((twin for twin in twins if twin != truth and twin in self.columns), None)
 
     @cached_property
     def _file(self) -> pq.ParquetFile:
         return open_parquet(self.path)
 
     @cached_property
-    def _index(self) -> dict[str, int]:
-        return {text: row for row, text in enumerate(self.strings)}
-
-    def _string(self, arch: Arch | str) -> str:
-        if not isinstance(arch, str):
-            return self.space.format(arch)
-        return arch if arch in self._index else self.space.format(self.space.parse(arch))
-
-    def _row(self, arch: Arch | str) -> int:
-        return self._index.get(self._string(arch), -1)
+    def _index(self) -> Index:
+        return Index(self._file, self.space, self._rows)
 
 
 def find(name_or_path: str | Path, data_dir: str | Path | None = None, space: Space | None = None) -> Benchmark:
@@ -210,7 +211,18 @@ def write(
     metadata: Mapping[str, Any],
 ) -> Benchmark:
     """Writes a benchmark whole or not at all, and opens it; `metadata` is what the head of this module describes."""
-    strings = [space.format(arch) for arch in archs]
+    return write_strings(path, [space.format(arch) for arch in archs], columns, space, metadata)
+
+
+def write_strings(
+    path: str | Path,
+    strings: Sequence[str],
+    columns: Mapping[str, Sequence[float] | np.ndarray],
+    space: Space,
+    metadata: Mapping[str, Any],
+    keys: Sequence[bytes] | None = None,
+) -> Benchmark:
+    """The same for architectures as `space.format` writes them; with `keys`, 16 bytes each, in the order of these."""
     if repeat := first_repeat(strings):
         raise ValueError(f"architecture {strings[repeat[0]]} comes twice, in rows {repeat[0] + 1} and {repeat[1] + 1}")
     arrays: dict[str, np.ndarray] = {name: np.asarray(values) for name, values in columns.items()}
@@ -224,71 +236,18 @@ def write(
         if metadata.get(key) is not None and metadata[key] not in arrays:
             raise ValueError(f"the {key} {metadata[key]!r} is none of the columns {', '.join(arrays)}")
     document = json.dumps({**metadata, "space": space.name})
-    table = pa.table({"arch": pa.array(strings, pa.string()), **{name: pa.array(a) for name, a in arrays.items()}})
+    head: dict[str, Any] = {"arch": pa.array(strings, pa.string())}
+    if keys is not None:
+        order, head[KEY_COLUMN] = ordered(keys, strings)
+        if order is not None:
+            head["arch"] = head["arch"].take(pa.array(order))
+            arrays = {name: values[order] for name, values in arrays.items()}
+    table = pa.table({**head, **{name: pa.array(values) for name, values in arrays.items()}})
     with replacing(Path(path)) as temporary:
-        pq.write_table(table.replace_schema_metadata({METADATA_KEY: document}), temporary, compression="zstd")
+        # distinct values throughout: a dictionary of them only makes reading slower
+        options = {"compression": "zstd", "use_dictionary": list(arrays), "row_group_size": ROW_GROUP}
+        pq.write_table(table.replace_schema_metadata({METADATA_KEY: document}), temporary, **options)
     return Benchmark.open(path, space)
-
-
-def import_table(source: str | Path, target: str | Path, space: Space | None = None) -> Benchmark:
-    """Converts a CSV or Parquet table with a column `arch` or `architecture` into a benchmark file.
-
-    Keeps every numeric column, and checks all of it first: each string is one of the space (by default the space that
-    the table names, or that parses its first string), each number finite, no architecture has two results. Rows that
-    repeat another exactly are dropped. ValueError names the row (the first is 1) and column, and nothing is written.
-    """
-    from datetime import UTC, datetime
-
-    from oneshot.provenance import version
-
-    source = Path(source)
-    table, metadata = read_any(source)
-    strings = architecture_strings(table, source)
-    if not strings:
-        raise ValueError(f"{source} has no rows")
-    if space is None:
-        space = space_named(metadata["space"]) if "space" in metadata else recognised(strings[0])
-    archs = [_parsed(space, text, row, source) for row, text in enumerate(strings, 1)]
-    columns = {name: finite_numbers(table, name, source) for name in numeric_columns(table)}
-    if not columns:
-        raise ValueError(f"{source} has no numeric column; its columns are {', '.join(table.column_names)}")
-    kept = _without_repeats(archs, columns, source)
-    provenance = {
-        "file": source.name,
-        "sha256": _sha256(source),
-        "importer": f"oneshot-nas {version('oneshot-nas')}",
-        "date": datetime.now(UTC).date().isoformat(),
-        "columns_left_out": [name for name in table.column_names if name not in (*columns, *ARCH_NAMES)],
-    }
-    chosen = {name: values[kept] for name, values in columns.items()}
-    return write(target, [archs[i] for i in kept], chosen, space, {**metadata, "source": provenance})
-
-
-def _without_repeats(archs: Sequence[Arch], columns: Mapping[str, Array], path: Path) -> list[int]:
-    first: dict[Arch, int] = {}
-    for row, arch in enumerate(archs):
-        before = first.setdefault(arch, row)
-        if before == row:
-            continue
-        for name, values in columns.items():
-            if values[row] != values[before]:
-                raise ValueError(
-                    f"rows {before + 1} and {row + 1} of {path} are the same architecture with different values of "
-                    f"{name!r}: {values[before]} and {values[row]}"
-                )
-    return list(first.values())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _parsed(space: Space, text: str, row: int, path: Path) -> Arch:
-    try:
-        return space.parse(text)
-    except ValueError as error:
-        raise ValueError(f"row {row} of {path}: {error}") from None
 
 
 def _parses(space: Space, text: str) -> bool:

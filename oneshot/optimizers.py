@@ -56,25 +56,27 @@ class Muon(torch.optim.Optimizer):
             params = [p for p in group["params"] if p.grad is not None]
             if not params:
                 continue
-            torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+            for p in params:
+                p.mul_(1 - group["lr"] * group["weight_decay"])
             if group["matrix"]:
                 self._matrices(params, group["lr"])
             else:
                 self._adam(params, ADAM_RATE * group["lr"])
 
     def _matrices(self, params: list[Tensor], rate: float) -> None:
-        grads = [p.grad for p in params]
-        moved = [self._state(p, "momentum_buffer") for p in params]
-        torch._foreach_lerp_(moved, grads, 1 - self.momentum)
-        wanted = torch._foreach_lerp(grads, moved, self.momentum) if self.nesterov else moved
-        shapes: dict[tuple[int, int], list[int]] = {}
-        for i, p in enumerate(params):
-            shapes.setdefault((p.shape[0], p[0].numel()), []).append(i)
+        shapes: dict[tuple[int, int], list[Tensor]] = {}
+        for p in params:
+            shapes.setdefault((p.shape[0], p[0].numel()), []).append(p)
         for (rows, columns), members in shapes.items():
-            directions = orthogonalised(torch.stack([wanted[i].reshape(rows, columns) for i in members]))
+            wanted = torch.stack([self._moved(p).reshape(rows, columns) for p in members])
             scale = -rate * max(1.0, rows / columns) ** 0.5
-            for i, direction in zip(members, directions, strict=True):
-                params[i].add_(direction.view(params[i].shape), alpha=scale)
+            for p, direction in zip(members, orthogonalised(wanted), strict=True):
+                p.add_(direction.view(p.shape), alpha=scale)
+
+    def _moved(self, p: Tensor) -> Tensor:
+        assert p.grad is not None
+        average = self._state(p, "momentum_buffer").lerp_(p.grad, 1 - self.momentum)
+        return p.grad.lerp(average, self.momentum) if self.nesterov else average
 
     def _adam(self, params: list[Tensor], rate: float, beta1: float = 0.9, beta2: float = 0.99) -> None:
         for p in params:

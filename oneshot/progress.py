@@ -45,6 +45,12 @@ class Progress:
         elif kind is None and time.monotonic() - self._start > 2.0:
             self._line("")
 
+    def expect(self, total: int, unit: str) -> None:
+        """How much work there is, where that was not known from the start."""
+        self.total, self.unit = total, unit
+        if self._bar is not None:
+            self._bar.update(self._task, total=total)
+
     def begin(self, done: int) -> None:
         """Work that an earlier run had finished: counted, but not in the rate."""
         self.done = self._first = done
@@ -66,7 +72,7 @@ class Progress:
         return (self.done - self._first) / max(time.monotonic() - self._start, 1e-9)
 
     def _line(self, facts: str) -> None:
-        if self.quiet:
+        if self.quiet or not self.total:
             return
         remaining = (self.total - self.done) / self.rate if self.rate else float("inf")
         parts = f"{self.label} {self.done}/{self.total} {self.unit}", f"{self.rate:.3g}/s", f"{remaining:.0f} s left"

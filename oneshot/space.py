@@ -44,6 +44,16 @@ class Space(ABC):
         """How many option combinations there are, before `allows`."""
         return prod(len(decision.options) for decision in self.decisions)
 
+    @property
+    def is_product(self) -> bool:
+        """Whether every combination of options is allowed."""
+        return type(self).allows is Space.allows
+
+    @property
+    def is_enumerable(self) -> bool:
+        """Whether all of it fits in memory as a list."""
+        return self.size <= 1_000_000
+
     def __iter__(self) -> Iterator[Arch]:
         """Every allowed architecture, in lexicographic order of the option indices."""
         every = product(*(range(len(decision.options)) for decision in self.decisions))

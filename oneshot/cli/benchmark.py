@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oneshot.cli.options import add_data_dir, add_machine, chosen, parser, print_table
 
+if TYPE_CHECKING:
+    from benchmarks.table import Benchmark
+
+COLUMNS = "only these columns; all: also those of single trainings"
+
 ACTIONS = {
     "create": "train architectures from scratch and write a table; continues after any stop",
-    "import": "convert a CSV or Parquet table",
+    "import": "convert an official file, or a CSV or Parquet table",
     "show": "columns, counts and extremes of a table",
     "query": "what was measured of some architectures",
 }
@@ -62,7 +70,7 @@ def create(argv: Sequence[str]) -> None:
 
     from benchmarks.custom import create as create_table
     from evaluators.standalone import Standalone
-    from oneshot.cli.options import device
+    from oneshot.cli.options import device, every
     from oneshot.progress import Progress
     from oneshot.provenance import environment
     from oneshot.samplers.uniform import distinct
@@ -76,7 +84,7 @@ def create(argv: Sequence[str]) -> None:
     config, recipe = unflat({**flat(Config(), Recipe()), **chosen(args, Config, Recipe)})
     standalone = Standalone(config, recipe, args.data_dir, device(args))
     space = standalone.space
-    archs = list(space) if args.all else distinct(space, args.sample, np.random.default_rng(args.sample_seed))
+    archs = every(space) if args.all else distinct(space, args.sample, np.random.default_rng(args.sample_seed))
     seeds = list(dict.fromkeys(args.seeds))
     command = "oneshot benchmark create " + " ".join(argv)
     prefix = Path(config.dataset).stem
@@ -92,46 +100,62 @@ def create(argv: Sequence[str]) -> None:
 def import_(argv: Sequence[str]) -> None:
     to = parser(
         "benchmark import",
-        "Convert a CSV or Parquet table with an architecture column.",
-        "oneshot benchmark import results.csv mine.parquet --space nasbench201",
+        "Convert an official file of NAS-Bench-201 (.pth), NATS-Bench (.pickle.pbz2 or the -simple folder) or "
+        "NAS-Bench-101 (.tfrecord), or a CSV or Parquet table with the column arch; nothing in it is executed.",
+        "oneshot benchmark import nasbench201 NAS-Bench-201-v1_1-096897.pth",
     )
-    to.add_argument("source", type=Path, help="a .csv or .parquet file with the column arch and numeric columns")
-    to.add_argument("target", type=Path, help="the .parquet file to write")
-    to.add_argument("--space", type=str, default="", help="search space; by default the one whose strings it holds")
+    to.add_argument("name", type=str, help="name of the table, made in the data folder, or a .parquet file to write")
+    to.add_argument("source", type=Path, help="the file or folder to convert")
+    to.add_argument("--space", type=str, default="", help="search space of a CSV; by default that of its strings")
+    joined = "tables whose columns are added, such as latencies, by arch, hash or arch_index; one column a seed"
+    to.add_argument("--join", type=Path, nargs="+", default=[], help=joined)
+    add_data_dir(to)
     args = to.parse_args(list(argv))
-    from benchmarks.table import import_table
+    from benchmarks.importing import import_any
+    from oneshot.lookup import data_folder
+    from oneshot.progress import Progress
     from oneshot.spaces import space_named
 
-    if args.target.suffix != ".parquet":
-        raise ValueError(f"a table is written as .parquet, got {args.target.name!r}")
-    table = import_table(args.source, args.target, space_named(args.space) if args.space else None)
-    print(f"{args.target}: {len(table):,} architectures of {table.space.name}, columns {', '.join(table.columns)}")
+    target = Path(args.name)
+    if target.name == args.name and target.suffix != ".parquet":
+        target = data_folder(args.data_dir) / f"{args.name}.parquet"
+        target.parent.mkdir(parents=True, exist_ok=True)
+    if target.suffix != ".parquet":
+        raise ValueError(f"a table is written as .parquet, got {target.name!r}")
+    if target.exists() and any(target.samefile(path) for path in (args.source, *args.join) if path.exists()):
+        raise ValueError(f"{target} would be written over what it is made of; choose another name")
+    space = space_named(args.space) if args.space else None
+    with Progress("import", 0, "") as progress:
+        table = import_any(args.source, target, space, args.join, progress.expect, progress.advance)
+    print(f"{target}: {len(table):,} architectures of {table.space.name}, {len(table.columns)} columns, {_few(table)}")
 
 
 def show(argv: Sequence[str]) -> None:
     to = parser("benchmark show", "What a table holds.", "oneshot benchmark show nasbench201-digits")
     to.add_argument("benchmark", type=str, help="name or file of a table")
+    to.add_argument("--columns", type=str, nargs="+", default=[], help=COLUMNS)
     to.add_argument("--json", action="store_true", help="print one JSON document")
     add_data_dir(to)
     args = to.parse_args(list(argv))
-    import numpy as np
-
+    from benchmarks.summary import BARS, summary
     from benchmarks.table import find
 
     table = find(args.benchmark, args.data_dir)
-    columns = {}
-    for name in table.columns:
-        values = table.values(name)
-        best = table.strings[int(np.nanargmax(values))]
-        low, mean, high = float(np.nanmin(values)), float(np.nanmean(values)), float(np.nanmax(values))
-        columns[name] = {"min": low, "mean": mean, "max": high, "best": best}
+    columns = {name: summary(table, name) for name in _wanted(table, args.columns)}
     if args.json:
         document = {"name": table.name, "path": str(table.path), "space": table.space.name, "rows": len(table)}
         print(json.dumps({**document, "truth": table.truth, "columns": columns, "metadata": table.metadata}, indent=2))
         return
-    rows = [(n, f"{c['min']:.3f}", f"{c['mean']:.3f}", f"{c['max']:.3f}", c["best"]) for n, c in columns.items()]
+    rows = [
+        (name, f"{c['count']:,}", *(_text(c[key]) for key in ("min", "mean", "max")), "".join(_bars(c, BARS)))
+        for name, c in columns.items()
+    ]
     title = f"{table.name}: {len(table):,} architectures of {table.space.name} ({table.path})"
-    print_table(title, ("column", "min", "mean", "max", "largest at"), rows)
+    print_table(title, ("column", "measured", "min", "mean", "max", "min to max"), rows)
+    shown = table.truth if table.truth in columns else max(columns, key=lambda name: "test" in name)
+    print(f"largest {shown}: {columns[shown]['best']}")
+    if len(columns) < len(table.columns):
+        print(f"{len(table.columns) - len(columns)} columns of single trainings: --columns NAME shows them")
 
 
 def query(argv: Sequence[str]) -> None:
@@ -143,25 +167,47 @@ def query(argv: Sequence[str]) -> None:
     )
     to.add_argument("benchmark", type=str, help="name or file of a table")
     to.add_argument("arch", type=str, nargs="+", help="architecture strings")
-    to.add_argument("--columns", type=str, nargs="+", default=[], help="only these columns")
+    to.add_argument("--columns", type=str, nargs="+", default=[], help=COLUMNS)
     to.add_argument("--json", action="store_true", help="print one JSON document")
     add_data_dir(to)
     args = to.parse_args(list(argv))
     from benchmarks.table import find
 
     table = find(args.benchmark, args.data_dir)
-    results = [{"arch": arch, **table.row(arch)} for arch in args.arch]
-    unknown = [column for column in args.columns if column not in table.columns]
-    if unknown:
-        raise ValueError(f"{table.name} has no column {', '.join(unknown)}; its columns are {', '.join(table.columns)}")
-    wanted = ["arch", *(args.columns or table.columns)]
-    results = [{name: result[name] for name in wanted} for result in results]
+    wanted = _wanted(table, args.columns)
+    results = [{"arch": arch, **table.row(arch, wanted)} for arch in args.arch]
     if args.json:
-        json.dump(results, sys.stdout, indent=2)
+        json.dump([{k: _finite(v) for k, v in result.items()} for result in results], sys.stdout, indent=2)
         print()
     else:
-        print_table(table.name, wanted, [[_text(result[name]) for name in wanted] for result in results])
+        head = ["arch", *wanted]
+        print_table(table.name, head, [[_text(result[name]) for name in head] for result in results])
 
 
-def _text(value: str | float) -> str:
+def _wanted(table: Benchmark, columns: Sequence[str]) -> list[str]:
+    """These columns, all, or by default all but those of single trainings."""
+    if list(columns) == ["all"]:
+        return list(table.columns)
+    unknown = [column for column in columns if column not in table.columns]
+    if unknown:
+        raise ValueError(f"{table.name} has no column {', '.join(unknown)}; its columns are {', '.join(table.columns)}")
+    return list(columns) or [name for name in table.columns if not re.search(r"_(seed|run)\d+$", name)]
+
+
+def _few(table: Benchmark) -> str:
+    return f"the first {', '.join(table.columns[:8])}"
+
+
+def _bars(column: dict, bars: str) -> list[str]:
+    most = max(column["histogram"])
+    return [bars[round((len(bars) - 1) * count / most)] if most else bars[0] for count in column["histogram"]]
+
+
+def _finite(value: str | float) -> str | float | None:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _text(value: str | float | None) -> str:
+    if value is None:
+        return "-"
     return value if isinstance(value, str) else f"{value:.4f}".rstrip("0").rstrip(".")

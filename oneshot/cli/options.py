@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+if TYPE_CHECKING:
+    from oneshot.space import Arch, Space
 
 
 class Parser(ArgumentParser):
@@ -66,6 +69,13 @@ def device(args: Any) -> str:
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device {args.device!r} cannot be used: {str(error).splitlines()[0]}") from error
     return args.device
+
+
+def every(space: Space) -> list[Arch]:
+    """What `--all` means; ValueError where that is too many."""
+    if not space.is_enumerable:
+        raise ValueError(f"{space.name} has up to {space.size:,} architectures: too many for --all, use --sample N")
+    return list(space)
 
 
 def print_json(document: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.options import add_machine, device, parser, print_json, print_table
+from oneshot.cli.options import add_machine, device, every, parser, print_json, print_table
 
 if TYPE_CHECKING:
     from oneshot.space import Arch, Space
@@ -77,7 +77,7 @@ def _wanted(args: Any, space: Space) -> list[Arch]:
 
         return [space.parse(text) for text in read_archs(args.source)]
     if args.all:
-        return list(space)
+        return every(space)
     import numpy as np
 
     from oneshot.samplers.uniform import distinct

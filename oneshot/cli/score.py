@@ -1,49 +1,151 @@
-"""`oneshot score`: predictions against ground truth, with baselines, ceiling and intervals."""
+"""`oneshot score`: predictions against ground truth, with baselines, ceiling and intervals; several are compared."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.options import add_data_dir, parser, print_json, print_table
+from oneshot.cli.options import add_data_dir, parser, print_json
+
+if TYPE_CHECKING:
+    from benchmarks.predictions import Predicted
+    from benchmarks.scoring import Report
+    from benchmarks.table import Benchmark
 
 EXAMPLE = "oneshot score predictions.parquet --benchmark nasbench201 --truth cifar10_test_200 --out report"
+WIDTH = 100
 
 
 def main(argv: Sequence[str]) -> None:
-    to = parser("score", __doc__ or "", EXAMPLE)
-    files = "a file of `oneshot predict`, or any CSV or Parquet file with the columns arch and accuracy"
-    to.add_argument("predictions", type=Path, help=files)
-    to.add_argument("--benchmark", type=str, required=True, help="name or file of a table")
-    to.add_argument(
-        "--truth", type=str | None, default=None, help="column of the table, by default the one it declares"
-    )
-    to.add_argument("--ceiling", type=str | None, default=None, help="column that shows what is attainable")
-    by = "column of the predictions to rank by; of loss, less is better"
-    to.add_argument("--by", type=str, default="accuracy", help=by)
-    to.add_argument("--seed", type=int, default=0, help="of the bootstrap")
-    to.add_argument("--out", type=Path | None, default=None, help="folder for report.json, report.html and figures")
-    to.add_argument("--json", action="store_true", help="print one JSON document")
-    add_data_dir(to)
-    args = to.parse_args(list(argv))
-    from benchmarks.predictions import read_predictions
-    from benchmarks.report import table_rows, write_report
-    from benchmarks.scoring import score
+    args = _arguments(argv)
+    from benchmarks.predictions import read_methods
+    from benchmarks.protocols import protocol_named, seed_column
     from benchmarks.table import find
-    from oneshot.progress import Progress
 
     benchmark = find(args.benchmark, args.data_dir)
-    predictions = read_predictions(args.predictions, args.by)
-    predictors = 2 + len(benchmark.space.facts(benchmark.space.parse(benchmark.strings[0])))
-    columns = {"truth": args.truth, "ceiling": args.ceiling}
-    with Progress("score", predictors, "predictors") as progress:
-        report = score(predictions, benchmark, **columns, seed=args.seed, on_scores=lambda name: progress.advance())
-    if args.out is not None:
-        write_report(report, args.out)
+    protocol = protocol_named(args.protocol, args.protocol_seed)
+    truth = args.truth or benchmark.default_truth()
+    if args.truth_seed is not None:
+        truth = seed_column(benchmark, truth, args.truth_seed)
+    if args.list is not None:
+        _list(benchmark, protocol.rows(benchmark, benchmark.values(truth)), args.list)
+        return
+    methods = read_methods(args.predictions, args.by)
+    if not methods:
+        raise ValueError("expected at least one file of predictions, or --list FILE to write what to predict")
+    methods, origins = _with_processed(methods, args.post, benchmark)
+    how = {"protocol": protocol, "truth": truth, "ceiling": args.ceiling, "seed": args.seed}
+    reports = _scored(methods, benchmark, bootstraps=args.bootstraps, baselines=not args.no_baselines, **how)
+    if args.compare or sum(map(len, reports.values())) > 1:
+        _show_comparison(reports, origins, args)
+    else:
+        _show_report(next(iter(reports.values()))[0], args)
+
+
+def _arguments(argv: Sequence[str]) -> Any:
+    to = parser("score", __doc__ or "", EXAMPLE)
+    files = (
+        "[NAME=]FILE[,FILE...]: files of `oneshot predict`, or CSV or Parquet files with the columns arch and "
+        "accuracy; several files of one NAME are training seeds of one method, as are files without a name that "
+        "differ in the seed alone; several methods are compared"
+    )
+    to.add_argument("predictions", type=str, nargs="*", help=files)
+    to.add_argument("--benchmark", type=str, required=True, help="name or file of a table")
+    truth = "column of the table, by default the one it declares; any in which more is better"
+    to.add_argument("--truth", type=str | None, default=None, help=truth)
+    to.add_argument("--truth-seed", type=int | None, default=None, help="take the column of this single seed or run")
+    to.add_argument("--ceiling", type=str | None, default=None, help="column that shows what is attainable")
+    chosen = "which architectures: predicted, full, random-N, unique, unique-N or stratified-N"
+    to.add_argument("--protocol", type=str, default="predicted", help=chosen)
+    to.add_argument("--protocol-seed", type=int, default=0, help="of random-N and stratified-N")
+    to.add_argument("--list", type=Path | None, default=None, help="only write the architectures of --protocol")
+    by = "column of the predictions to rank by; of loss, less is better"
+    to.add_argument("--by", type=str, default="accuracy", help=by)
+    post = "also score these post-processings: isomorphs, ensemble, fuse:params, or several joined by +"
+    to.add_argument("--post", type=str, nargs="+", default=[], help=post)
+    to.add_argument("--compare", action="store_true", help="paired differences, for a single method to the baselines")
+    to.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    to.add_argument("--bootstraps", type=int, default=1000, help="resamples of the bootstrap")
+    to.add_argument("--no-baselines", action="store_true", help="without the trivial predictors")
+    to.add_argument("--out", type=Path | None, default=None, help="folder for the report: JSON, HTML and figures")
+    to.add_argument("--json", action="store_true", help="print one JSON document")
+    add_data_dir(to)
+    return to.parse_args(list(argv))
+
+
+def _list(benchmark: Benchmark, rows: Any, path: Path) -> None:
+    from oneshot.files import write_text
+
+    if rows is None:
+        raise ValueError("--list needs a --protocol other than predicted")
+    write_text(path, "".join(f"{benchmark.strings[row]}\n" for row in rows))
+    print(f"{path}: {len(rows):,} architectures")
+
+
+def _with_processed(
+    methods: dict[str, list[Predicted]], posts: Sequence[str], benchmark: Benchmark
+) -> tuple[dict[str, list[Predicted]], dict[str, str]]:
+    """The methods, each followed by its post-processings, and of which method each of these was made."""
+    from dataclasses import replace
+
+    from benchmarks.postprocess import post_named
+    from oneshot.spaces import space_named
+
+    found: dict[str, list[Predicted]] = {}
+    origins: dict[str, str] = {}
+    for name, runs in methods.items():
+        found[name] = runs
+        space = space_named(runs[0].space) if runs[0].space else benchmark.space
+        for post in posts:
+            title = f"{name} + {post}"
+            processed = post_named(post)(runs, space)
+            found[title] = [replace(processed[0], name=title)] if len(processed) == 1 else processed
+            origins[title] = name
+    return found, origins
+
+
+def _scored(methods: dict[str, list[Predicted]], benchmark: Benchmark, **how: Any) -> dict[str, list[Report]]:
+    from benchmarks.scoring import score_all
+    from oneshot.progress import Progress
+
+    runs = [run for each in methods.values() for run in each]
+    facts = benchmark.space.facts(benchmark.space.parse(benchmark.strings[0])) if how["baselines"] else ()
+    with Progress("score", len(runs) + len(facts) + 1, "predictors") as progress:
+        reports = iter(score_all(runs, benchmark, on_scores=lambda name: progress.advance(), **how))
+    return {name: [next(reports) for _ in each] for name, each in methods.items()}
+
+
+def _show_report(report: Report, args: Any) -> None:
+    from benchmarks.report import headline, rich_table, write_report
+
+    page = write_report(report, args.out) if args.out is not None else None
     if args.json:
         print_json(report.to_dict())
         return
-    header, *rows = [[cell.replace(" [", "\n[") for cell in row] for row in table_rows(report)]
-    print_table(f"{args.predictions} against {benchmark.name}, {report.protocol['truth']}", header, rows)
-    if args.out is not None:
-        print(f"{args.out}/report.html")
+    _print(rich_table(report))
+    print(headline(report))
+    if page is not None:
+        print(page)
+
+
+def _show_comparison(reports: dict[str, list[Report]], origins: dict[str, str], args: Any) -> None:
+    from benchmarks.compare import compare
+    from benchmarks.compare_report import difference_table, method_table, write_comparison
+
+    comparison = compare(reports, origins)
+    page = write_comparison(comparison, args.out) if args.out is not None else None
+    if args.json:
+        print_json(comparison.to_dict())
+        return
+    _print(method_table(comparison))
+    _print(difference_table(comparison))
+    if page is not None:
+        print(page)
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)

@@ -13,15 +13,18 @@ from oneshot.space import Arch, Space
 class Balanced:
     """Draws one of the space's buckets, then an architecture of that bucket uniformly.
 
-    The buckets, in the order of `Space.bucket`, are drawn uniformly or in proportion to `weights`. On NAS-Bench-201 the buckets are at most one, two, three convolutions on a live path, and cells without a live
-    path are never drawn. Enumerates the space once.
+    The buckets, in the order of `Space.bucket`, are drawn uniformly or in proportion to `weights`. On NAS-Bench-201
+    they are at most one, two, three or more convolutions on a live path, and cells without a live path are never
+    drawn. Enumerates the space once.
     """
 
     group = 1
 
     def __init__(self, space: Space, weights: Sequence[float] = ()) -> None:
-        if space.size > 1_000_000:
-            raise ValueError(f"balanced sampling enumerates its space; {space.name} has {space.size} architectures")
+        if not space.is_enumerable:
+            raise ValueError(
+                f"balanced sampling enumerates its space; {space.name} has up to {space.size:,} architectures"
+            )
         buckets: dict[int, list[Arch]] = {}
         for arch in space:
             bucket = space.bucket(arch)

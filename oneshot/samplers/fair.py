@@ -18,6 +18,8 @@ class StrictlyFair:
     """
 
     def __init__(self, space: Space) -> None:
+        if not space.is_product:
+            raise ValueError(f"strictly fair sampling needs every combination of options, {space.name} forbids some")
         self._counts = [len(decision.options) for decision in space.decisions]
         self.group = lcm(*self._counts)
 

@@ -36,7 +36,7 @@ def distinct(space: Space, n: int, rng: np.random.Generator) -> list[Arch]:
     """`n` different architectures, each set of them equally likely; ValueError if the space has fewer."""
     if n > space.size:
         raise ValueError(f"{space.name} has {space.size} architectures, {n} were asked for")
-    if space.size <= 1_000_000:
+    if space.is_enumerable:
         every = list(space)
         if n > len(every):
             raise ValueError(f"{space.name} has {len(every)} architectures, {n} were asked for")

@@ -85,6 +85,24 @@ def test_intervals_are_reproducible_and_independent_of_company() -> None:
     assert other.intervals(x, found) != alone.intervals(x, found)
 
 
+@pytest.mark.parametrize("count", [300, 5000])
+def test_all_predictors_see_the_same_draws(count: int) -> None:
+    """Scale and small changes of a prediction change no resample much, so that differences are paired."""
+    rng = np.random.default_rng(1)
+    y = rng.normal(size=count)
+    x = y + rng.normal(size=count)
+    bootstrap = Bootstrap(y, y.max(), rng, times=200)
+    found, scaled, close = (
+        bootstrap.resampled(each, all_measures(each, y, y.max())[0])
+        for each in (x, 3 * x + 1, x + rng.normal(0, 0.02, count))
+    )
+    for name, values in found.items():
+        np.testing.assert_allclose(scaled[name], values, atol=1e-9, err_msg=name)
+    for name in ("kendall_tau", "spearman_rho", "improvement_at_10"):
+        assert np.corrcoef(close[name], found[name])[0, 1] > 0.6, name
+        assert (close[name] - found[name]).std() < 0.8 * found[name].std(), name
+
+
 def test_a_wider_confidence_is_wider() -> None:
     rng = np.random.default_rng(0)
     y, x = rng.normal(size=300), rng.normal(size=300)

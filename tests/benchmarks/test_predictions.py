@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.predictions import Predicted, aligned, read_archs, read_predictions
+from benchmarks.predictions import Predicted, aligned, read_archs, read_methods, read_predictions
 
 
 def test_csv_parquet_and_json_give_the_same(tmp_path: Path) -> None:
@@ -97,3 +97,54 @@ def test_ranked_by_loss_less_is_better(tmp_path: Path) -> None:
     assert by_loss.protocol["ranked_by"] == "loss"
     with pytest.raises(ValueError, match="has no column 'size'; its columns are arch, accuracy, loss"):
         read_predictions(path, by="size")
+
+
+def write_run(path: Path, **protocol: object) -> Path:
+    rows = pa.table({"arch": ["a", "b"], "accuracy": [0.5, 0.25]})
+    pq.write_table(rows.replace_schema_metadata({"oneshot": json.dumps({"protocol": protocol})}), path)
+    return path
+
+
+def test_files_of_one_method_are_grouped(tmp_path: Path) -> None:
+    def run(name: str, seed: int, **more: object) -> str:
+        nested = {"channels": 16, "seed": seed, **more}
+        return str(write_run(tmp_path / name, evaluator="supernet", configuration=nested, checkpoint=f"sha{seed}"))
+
+    seeds = [run(f"paper-{seed}.parquet", seed) for seed in range(3)]
+    narrow = run("narrow.parquet", 0, channels=5)
+    (tmp_path / "theirs.csv").write_text("arch,accuracy\na,1\nb,2\n")
+    (tmp_path / "others.csv").write_text("arch,accuracy\na,1\nb,3\n")
+    theirs = [str(tmp_path / name) for name in ("theirs.csv", "others.csv")]
+    methods = read_methods([seeds[0], narrow, *theirs, *seeds[1:]])
+    assert {name: [run.name for run in runs] for name, runs in methods.items()} == {
+        "paper": ["paper-0.parquet", "paper-1.parquet", "paper-2.parquet"],
+        "narrow.parquet": ["narrow.parquet"],
+        "theirs.csv": ["theirs.csv"],
+        "others.csv": ["others.csv"],
+    }
+    named = read_methods([f"a={seeds[0]},{theirs[0]}", f"b={seeds[1]}", f"c={seeds[2]}"])
+    assert {name: [run.name for run in runs] for name, runs in named.items()} == {
+        "a": ["paper-0.parquet", "theirs.csv"],
+        "b": ["b"],
+        "c": ["c"],
+    }
+
+
+def test_the_same_run_twice_is_no_second_seed(tmp_path: Path) -> None:
+    first, second = (str(write_run(tmp_path / name, seed=0)) for name in ("x.parquet", "y.parquet"))
+    assert [*read_methods([first, second])] == ["x.parquet", "y.parquet"]
+
+
+def test_names_come_from_word_protocol_or_file(tmp_path: Path) -> None:
+    odd = write_run(tmp_path / "a=b,c.parquet", name="mine")
+    assert [*read_methods([str(odd)])] == ["mine"]
+    assert read_predictions(odd).name == "mine"
+    plain = write_run(tmp_path / "p.parquet", seed=0)
+    assert read_methods([f"ours={plain}"])["ours"][0].name == "ours"
+    for words in (["=x.csv"], ["a="], [f"a={plain}", f"a={plain}"]):
+        with pytest.raises(ValueError, match="expected NAME=FILE or NAME=FILE,FILE"):
+            read_methods(words)
+    with pytest.raises(ValueError, match=r"two methods are named 'p.parquet'"):
+        read_methods([str(plain), str(plain)])
+    with pytest.raises(ValueError, match=r"there is no file gone.csv"):
+        read_methods(["a=gone.csv"])

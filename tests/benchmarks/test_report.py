@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import replace
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from benchmarks.predictions import Predicted
-from benchmarks.report import MAIN, TITLES, headline, rich_table, table_rows, write_report
+from benchmarks.report import MAIN, TITLES, compact, headline, rich_table, table_rows, write_report
 from benchmarks.scoring import Report, score
 from benchmarks.table import Benchmark
 
@@ -94,9 +96,33 @@ def test_rows_for_a_terminal(report: Report) -> None:
     assert [row[0] for row in rows] == [TITLES[name] for name in MAIN]
     low, high = report.intervals["kendall_tau"]
     assert rows[0][1] == f"{report.measures['kendall_tau']:.3f} [{low:.3f}, {high:.3f}]"
-    table = rich_table(report)
-    assert (table.row_count, len(table.columns)) == (len(MAIN), 6)
     assert "best trivial baseline" in headline(report)
+
+
+def test_the_terminal_table_fits_into_a_hundred_columns(report: Report) -> None:
+    renamed = replace(report, method=replace(report.method, name="a-file-with-quite-a-long-name-0.parquet"))
+    table = rich_table(renamed)
+    assert (table.row_count, len(table.columns)) == (len(report.everyone), len(MAIN) + 1)
+    console = Console(width=100, file=io.StringIO())
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 100
+    assert "…" not in text
+    for scores in report.everyone:
+        cell = compact(scores.measures["kendall_tau"], scores.intervals["kendall_tau"])
+        assert all(line in text for line in cell.splitlines())
+    assert "truth digits_test_20, protocol predicted" in text
+
+
+def test_compact_numbers() -> None:
+    nan = float("nan")
+    assert compact(0.6056, (0.5806, 0.6304)) == ".606\n[.581 .630]"
+    assert compact(-0.05, (-0.1, 0.0)) == "-.050\n[-.100 .000]"
+    assert compact(0.05, (-1.25, 1.0), sign="+") == "+.050\n[-1.250 1.000]"
+    assert compact(0.588, (0.4, 0.8), spread=0.0244) == ".588 ±.024\n[.400 .800]"
+    assert compact(0.5, (nan, nan)) == ".500"
+    assert compact(nan, (nan, nan)) == "undefined"
 
 
 def test_undefined_measures_say_why(table: Benchmark, predicted: Predicted, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks.measures import kendall_tau
 from benchmarks.predictions import Predicted
-from benchmarks.scoring import CURVE_POINTS, score
+from benchmarks.protocols import FULL, protocol_named
+from benchmarks.scoring import CURVE_POINTS, score, score_all
 from benchmarks.table import Benchmark, find, write
 from oneshot.spaces.nasbench201 import ALL, CONV
 
@@ -121,6 +122,59 @@ def test_architectures_without_truth_are_named(tmp_path: Path, table: Benchmark,
         ValueError, match=r"has no finite 'x_test_1' of 1 of 40 architectures, the first of them '\|nor"
     ):
         score(predicted, holes)
+
+
+def test_a_protocol_chooses_and_is_recorded(table: Benchmark) -> None:
+    every = Predicted(table.strings[::-1], table.values("seconds")[::-1], CONV.name, {}, "all")
+    report = score(every, table, protocol=protocol_named("random-30", seed=7), bootstraps=5)
+    rows = protocol_named("random-30", seed=7).rows(table, table.values("digits_test_20"))
+    np.testing.assert_array_equal(report.truth, table.values("digits_test_20")[rows])
+    np.testing.assert_array_equal(report.predicted, table.values("seconds")[rows])
+    recorded = report.protocol["architectures"]
+    assert (recorded["protocol"], recorded["seed"], recorded["scored"]) == ("random-30", 7, 30)
+    assert report.protocol["best_of_table"] == table.values("digits_test_20").max()
+    whole = score(every, table, protocol=FULL, bootstraps=5)
+    assert whole.protocol["architectures"]["which"] == "every row of the table"
+    assert score(every, table, bootstraps=5).protocol["architectures"]["protocol"] == "predicted"
+
+
+def test_a_protocol_needs_its_architectures(table: Benchmark, predicted: Predicted) -> None:
+    message = "protocol full scores 64 architectures of small, 24 of them are missing in noisy, such as '|nor_conv"
+    with pytest.raises(ValueError, match=message.replace("|", r"\|")):
+        score(predicted, table, protocol=FULL)
+
+
+def test_several_files_are_scored_where_all_predict(table: Benchmark, predicted: Predicted) -> None:
+    shuffled = Predicted(table.strings[:50][::-1], table.values("seconds")[:50][::-1], None, {}, "other")
+    first, second = score_all([predicted, shuffled], table, bootstraps=5)
+    common = sorted({*predicted.archs} & {*table.strings[:50]}, key=table.strings.index)
+    assert first.protocol["architectures"] == second.protocol["architectures"]
+    np.testing.assert_array_equal(first.truth, table.query(common)["digits_test_20"])
+    np.testing.assert_array_equal(second.predicted, table.query(common)["seconds"])
+    assert first.baselines == second.baselines
+    apart = [Predicted(table.strings[part], np.arange(10.0)) for part in (slice(0, 10), slice(8, 18))]
+    with pytest.raises(ValueError, match="the 2 files predict 2 architectures in common, expected at least 3"):
+        score_all(apart, table)
+    with pytest.raises(ValueError, match="one search space, got noisy of 'nasbench201-conv' and b of 'nasbench201'"):
+        score_all([predicted, replace(predicted, space="nasbench201", name="b")], table)
+
+
+def test_one_architecture_in_two_spellings(table: Benchmark) -> None:
+    texts = [*table.strings[:5], f" {table.strings[2]} "]
+    same = Predicted(texts, np.array([1.0, 2, 3, 4, 5, 3]))
+    assert len(score(same, table, bootstraps=5).truth) == 5
+    with pytest.raises(
+        ValueError, match=r"rows 3 and 6 of .* are one architecture of small, .* predictions, 3.0 and 6.0"
+    ):
+        score(replace(same, accuracy=np.arange(1.0, 7)), table)
+
+
+def test_any_numeric_column_can_be_the_truth(real_data: Path) -> None:
+    table = find("nasbench201", real_data)
+    own = Predicted(table.strings, table.values("cifar10_test_200"), table.space.name)
+    report = score(own, table, truth="cifar10_test_12", bootstraps=20, baselines=False)
+    assert (report.protocol["truth"], report.protocol["ceiling"]) == ("cifar10_test_12", "cifar10_valid_12")
+    assert report.measures["kendall_tau"] == pytest.approx(kendall_tau(own.accuracy, table.values("cifar10_test_12")))
 
 
 def test_fewer_than_three_are_no_ranking(table: Benchmark) -> None:

@@ -124,6 +124,78 @@ def test_score_own_and_foreign_predictions(run: Path, tmp_path: Path, capsys: py
     fails(capsys, f"score {tmp_path / 'theirs.csv'} --benchmark missing", "looked for", "benchmark create")
 
 
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    """Noisy predictions of the shipped table: two seeds of a good method, one bad, one that covers half."""
+    import numpy as np
+
+    from benchmarks.table import find
+
+    table = find("nasbench201-digits")
+    rng, truth, found = np.random.default_rng(0), table.values("digits_test"), {}
+    for name, noise, count in (("good-0", 1, 320), ("good-1", 1, 320), ("bad", 9, 320), ("half", 1, 160)):
+        rows = {"arch": table.strings[:count], "accuracy": (truth + rng.normal(0, noise, 320))[:count]}
+        found[name] = str(tmp_path / f"{name}.csv")
+        pd.DataFrame(rows).to_csv(found[name], index=False)
+    return found
+
+
+DIGITS = "--benchmark nasbench201-digits --bootstraps 50"
+
+
+def test_score_compares_methods_and_seeds(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"score good={files['good-0']},{files['good-1']} bad={files['bad']} {DIGITS} --post ensemble"
+    fails(capsys, words, "an ensemble needs at least two runs of one method, got 1 (bad)")
+    words = f"score good={files['good-0']},{files['good-1']} bad={files['bad']} {DIGITS} --post isomorphs"
+    assert oneshot(f"{words} --json --out {tmp_path / 'report'}") == 0
+    document = json.loads(capsys.readouterr().out)
+    first, likewise, gain, *_ = document["differences"]
+    assert (first["names"], first["runs"], first["better"]["kendall_tau"]) == (["good", "bad"], [2, 1], "good")
+    assert first["over"] == "architectures and seeds"
+    assert likewise["names"] == ["good + isomorphs", "bad + isomorphs"]
+    assert gain["names"] == ["good + isomorphs", "good"]
+    assert [*document["methods"]][:4] == ["good", "good + isomorphs", "bad", "bad + isomorphs"]
+    posts = [run["protocol"].get("post") for run in document["protocol"]["methods"]["good + isomorphs"]]
+    assert [post[0]["name"] for post in posts] == ["isomorphs", "isomorphs"]
+    assert json.loads((tmp_path / "report" / "comparison.json").read_text()) == document
+    assert oneshot(words) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 100
+    assert "good (×2) vs bad" in " ".join(out.split())
+
+
+def test_score_by_protocol_and_name(files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert oneshot(f"score 'ours={files['bad']}' {DIGITS} --protocol random-100 --protocol-seed 3 --json") == 0
+    document = json.loads(capsys.readouterr().out)
+    chosen = document["protocol"]["architectures"]
+    assert (chosen["protocol"], chosen["seed"], chosen["scored"]) == ("random-100", 3, 100)
+    assert (document["name"], document["protocol"]["predictions"]["name"]) == ("ours", "ours")
+    assert oneshot(f"score {DIGITS} --protocol stratified-40 --list {tmp_path / 'archs.txt'}") == 0
+    assert len((tmp_path / "archs.txt").read_text().splitlines()) == 40
+    capsys.readouterr()
+    half = f"score {files['half']} {DIGITS}"
+    fails(capsys, f"{half} --protocol full", "scores 320 architectures", "160 of them are missing in half.csv")
+    fails(capsys, f"{half} --protocol most", "unknown scoring protocol 'most'")
+    fails(capsys, f"{half} --post mean", "unknown post-processing 'mean'")
+    fails(capsys, f"{half} --truth-seed 99", "no column 'digits_test_seed99'", "digits_test_seed0")
+    fails(capsys, f"score {DIGITS}", "at least one file of predictions")
+    fails(capsys, f"score {DIGITS} --list x.txt", "needs a --protocol other than predicted")
+
+
+def test_score_of_a_single_seed_fits_the_terminal(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert oneshot(f"score {files['half']} {DIGITS} --truth-seed 0 --no-baselines") == 0
+    out = capsys.readouterr().out
+    assert "truth digits_test_seed0, protocol predicted" in out
+    assert "Kendall's tau" in out
+    assert "parameters" not in out
+    assert max(map(len, out.splitlines()[:-1])) <= 100
+    assert oneshot(f"score {files['half']} {DIGITS} --compare --json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["differences"][0]["names"] == ["half.csv", "parameters"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -203,7 +275,7 @@ def test_darts_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_benchmark_import_show_query(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pd.DataFrame({"arch": [DEEP], "acc": [91.5]}).to_csv(tmp_path / "mine.csv", index=False)
-    assert oneshot(f"benchmark import {tmp_path / 'mine.csv'} {tmp_path / 'mine.parquet'}") == 0
+    assert oneshot(f"benchmark import {tmp_path / 'mine.parquet'} {tmp_path / 'mine.csv'}") == 0
     capsys.readouterr()
     assert oneshot(f"benchmark query mine '{DEEP}' --data-dir {tmp_path} --json") == 0
     assert json.loads(capsys.readouterr().out) == [{"arch": DEEP, "acc": 91.5}]
@@ -219,6 +291,22 @@ def test_benchmark_import_show_query(tmp_path: Path, capsys: pytest.CaptureFixtu
         capsys, f"benchmark query {tmp_path / 'mine.parquet'} '{DEEP}' --columns x", "no column x; its columns are acc"
     )
     fails(capsys, f"benchmark import {tmp_path / 'mine.csv'} {tmp_path / 'mine.csv'}", "written as .parquet")
+    mine = tmp_path / "mine.parquet"
+    fails(capsys, f"benchmark import {mine} {mine}", "would be written over what it is made of")
+
+
+def test_an_import_goes_to_the_data_folder_and_joins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.csv").write_text(f"arch,acc\n{DEEP},91.5\n")
+    (tmp_path / "times.csv").write_text(f"arch,seed,ms\n{DEEP},0,7\n{DEEP},1,8\n")
+    data = f"--data-dir {tmp_path / 'data'}"
+    joined = f"--join {tmp_path / 'times.csv'}"
+    assert oneshot(f"benchmark import mine {tmp_path / 'mine.csv'} {joined} {data}") == 0
+    assert "1 architectures of nasbench201, 3 columns" in capsys.readouterr().out
+    assert oneshot(f"benchmark query mine '{DEEP}' --columns all {data} --json") == 0
+    assert json.loads(capsys.readouterr().out) == [{"arch": DEEP, "acc": 91.5, "ms_seed0": 7, "ms_seed1": 8}]
+    (tmp_path / "evil.pth").write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
+    fails(capsys, f"benchmark import evil {tmp_path / 'evil.pth'} {data}", "asks for os.system")
+    assert not (tmp_path / "data" / "evil.parquet").exists()
 
 
 def test_benchmark_create(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,7 +318,10 @@ def test_benchmark_create(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     shown = json.loads(out[out.index("\n{") :])
     assert shown["rows"] == 3
     assert shown["truth"] == "digits_test"
-    assert {"digits_test_seed0", "digits_test_seed1", "digits_valid", "seconds"} <= {*shown["columns"]}
+    assert {"digits_test", "digits_valid", "seconds"} <= {*shown["columns"]}
+    assert not any("seed" in name for name in shown["columns"])  # of single trainings, shown when asked for
+    assert oneshot(f"benchmark show {tmp_path / 't.parquet'} --columns digits_test_seed0 digits_test_seed1") == 0
+    capsys.readouterr()
     assert shown["metadata"]["command"] == "oneshot " + command
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
     fails(capsys, command.replace("t.parquet", "t.csv"), "written as .parquet")

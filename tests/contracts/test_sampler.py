@@ -15,11 +15,27 @@ from oneshot.space import Space
 from oneshot.spaces import SPACES
 
 
-MAKERS = {name: partial(lambda make, space: make(space, Config()), make) for name, make in SAMPLERS.items()}
+def _with_defaults(make: Callable[[Space, Config], Sampler], space: Space) -> Sampler:
+    return make(space, Config())
 
 
-@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+MAKERS = {name: partial(_with_defaults, make) for name, make in SAMPLERS.items()}
+
+
+REFUSED = {("fair", "nasbench101"): "forbids some", ("balanced", "nasbench101"): "enumerates its space"}
+PAIRS = [(make, space) for make in MAKERS for space in SPACES]
+
+
+@pytest.mark.parametrize(("make", "space"), REFUSED)
+def test_spaces_that_a_sampler_cannot_draw_from_are_refused(make: str, space: str) -> None:
+    with pytest.raises(ValueError, match=REFUSED[make, space]):
+        MAKERS[make](SPACES[space])
+
+
+@pytest.mark.parametrize(
+    ("make", "space"),
+    [pytest.param(MAKERS[m], SPACES[s], id=f"{s}-{m}") for m, s in PAIRS if (m, s) not in REFUSED],
+)
 class TestSampler:
     def test_draws_allowed_architectures_of_python_ints(self, make: Callable[[Space], Sampler], space: Space) -> None:
         sampler = make(space)

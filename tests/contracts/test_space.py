@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+from itertools import islice
 
 import numpy as np
 import pytest
 
+from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch, Space
 from oneshot.spaces import SPACES
 
 
 def some(space: Space, n: int = 40) -> list[Arch]:
-    rng = np.random.default_rng(0)
-    every = list(space)
-    return [every[i] for i in rng.integers(len(every), size=n)]
+    return Uniform(space).draw(n, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
@@ -40,6 +40,11 @@ class TestSpace:
 
     def test_sites_obey_decisions(self, space: Space) -> None:
         assert set(space.sites) == set(range(len(space.decisions)))
+
+    def test_enumeration_is_lazy_ordered_and_allowed(self, space: Space) -> None:
+        first = list(islice(space, 100))
+        assert first == sorted(set(first))
+        assert all(space.allows(arch) for arch in first)
 
     def test_only_one_architecture_is_left(self, space: Space) -> None:
         arch = some(space)[0]

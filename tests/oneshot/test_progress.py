@@ -64,3 +64,15 @@ def test_a_terminal_gets_a_bar() -> None:
         shown.advance(4, best="x")
     assert "predict" in out.getvalue()
     assert "4/4" in out.getvalue()
+
+
+def test_work_that_becomes_known_late(clock: Clock) -> None:
+    out = io.StringIO()
+    with Progress("import", 0, "", out) as shown:
+        clock.now += 3
+        shown.expect(8, "bytes")
+        shown.advance(4)
+    assert out.getvalue().startswith("import 4/8 bytes  1.33/s  3 s left")
+    with Progress("import", 0, "", out := io.StringIO()):
+        clock.now += 3
+    assert out.getvalue() == ""
