@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 LANES = 16
@@ -145,8 +144,3 @@ class _AllReduceSum(torch.autograd.Function):
 def batch_norms(net: nn.Module) -> list[nn.BatchNorm2d]:
     """Every BatchNorm of a network, in a fixed order."""
     return [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
-
-
-def average_pool(x: Tensor) -> Tensor:
-    """3x3 average pooling at stride 1 that does not count the padding."""
-    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)

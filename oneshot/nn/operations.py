@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot.nn.norm import BatchNorm, average_pool
+from oneshot.nn.norm import BatchNorm
+from oneshot.nn.pooling import average_pool
 
 Operation = Callable[[int, int, int], "nn.Module"]
 Operations = Mapping[str, Operation]
