@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -50,6 +51,11 @@ class Predicted:
                 f"{self.archs[repeat[0]]!r}; expected each once"
             )
 
+    @property
+    def label(self) -> str:
+        """The name as figures and tables show it, without what says that it is a file."""
+        return re.sub(r"\.(parquet|pq|csv|json)$", "", self.name)
+
 
 def read_predictions(path: str | Path, by: str = "accuracy") -> Predicted:
     """Predictions from a CSV or Parquet file with the columns `arch` and `accuracy`; others are ignored.
@@ -86,7 +92,7 @@ def read_methods(words: Sequence[str], by: str = "accuracy") -> dict[str, list[P
         runs = [read_predictions(file, by) for file in files.split(",")]
         methods[name] = [replace(runs[0], name=name)] if len(runs) == 1 else runs
     for runs in _runs_of_one_method(unnamed):
-        name = _common_name([run.name for run in runs])
+        name = _common_name([run.label for run in runs])
         if name in methods:
             raise ValueError(f"two methods are named {name!r}; name them as NAME=FILE")
         methods[name] = runs

@@ -142,7 +142,7 @@ def score_all(
         "intervals": {**bootstrap.protocol(), "confidence": confidence, "seed": seed},
     }
     return [
-        Report({"predictions": _origin(run), **common}, scores(run.name, values[rows]), trivial, top, values[rows], y)
+        Report({"predictions": _origin(run), **common}, scores(run.label, values[rows]), trivial, top, values[rows], y)
         for run, values in zip(runs, predicted, strict=True)
     ]
 
