@@ -114,7 +114,8 @@ class Config:
 
 def flat(config: Config, recipe: Recipe) -> dict[str, Any]:
     """The one JSON object that a run folder records."""
-    return {**asdict(config), **asdict(recipe)}
+    values = {**asdict(config), **asdict(recipe)}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
 def unflat(document: Mapping[str, Any]) -> tuple[Config, Recipe]:
@@ -128,7 +129,7 @@ def unflat(document: Mapping[str, Any]) -> tuple[Config, Recipe]:
         values = {f.name: document[f.name] for f in fields(kind)}
         for f in fields(kind):
             kinds = (int, float) if isinstance(f.default, float) else (type(f.default),)
-            if type(f.default) is tuple and isinstance(values[f.name], list):  # as JSON has it
+            if type(f.default) is tuple and isinstance(values[f.name], list):
                 values[f.name] = tuple(values[f.name])
             if type(values[f.name]) not in kinds:
                 raise ValueError(f"{f.name} must be a {type(f.default).__name__}, got {values[f.name]!r}")
