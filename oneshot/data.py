@@ -1,25 +1,84 @@
-"""Image data sets as uint8 tensors on the device, and batches augmented there without worker processes."""
+"""Image data sets as uint8 tensors on the device, and batches augmented there without worker processes.
+
+Images that do not fit in memory are streamed from a folder by `oneshot.image_folder`, behind the same `ImageSource`.
+"""
 
 from __future__ import annotations
 
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oneshot.files import replacing
+from oneshot.arrays import KEYS, digits, read, save
 from oneshot.lookup import data_folder, find_file
 
-KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 SPLITS = {"standard": 0.9, "half": 0.5}
 """The share of the training images that trains; the rest validates. On CIFAR: 45,000 / 5,000 and 25,000 / 25,000."""
+OWN_SPLITS = ("given", "valid-is-test")
+"""All training images train, and the data set's own others validate; `valid-is-test` says that these also test."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What training does to an image, in this order; all but shift, flip and cutout are for image folders.
+
+    A random resized crop of at least `scale` of the area, at an aspect ratio of 3/4 to 4/3 (a scale of 1 crops
+    nothing), with `interpolation` bilinear, bicubic or random; a random shift by up to `shift` pixels (zeros move in);
+    a horizontal flip; brightness, contrast and saturation changed by up to the share `color_jitter`; a `cutout` square
+    set to the mean.
+    """
+
+    shift: int = 4
+    flip: bool = True
+    cutout: int = 0
+    scale: float = 1.0
+    interpolation: str = "bilinear"
+    color_jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale <= 1 or self.color_jitter < 0:
+            raise ValueError(
+                f"scale must be in (0, 1] and color_jitter not negative, got {self.scale}, {self.color_jitter}"
+            )
+        if self.interpolation not in ("bilinear", "bicubic", "random"):
+            raise ValueError(f"interpolation must be bilinear, bicubic or random, got {self.interpolation!r}")
+
+
+class ImageSource(Protocol):
+    """Labelled images wherever they are: what training and evaluation ask of them."""
+
+    @property
+    def labels(self) -> Tensor:
+        """[N] int64, on the device on which the batches come."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def subset(self, index: Tensor | slice) -> Self: ...
+
+    def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images in order, not augmented; the last batch may be smaller."""
+        ...
+
+    def augmented(
+        self, batches: Sequence[np.ndarray], augmentation: Augmentation, rng: np.random.Generator, share: slice
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The `share` of each batch of indices, augmented; random numbers are drawn for the whole of each batch."""
+        ...
+
+    def in_memory(self) -> Images:
+        """The same images, not augmented, as tensors on the device: for what is read over and over."""
+        ...
+
+
+Source = TypeVar("Source", bound=ImageSource)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,41 +101,61 @@ class Images:
         return ((pixels.float() - self.mean) / self.std).permute(0, 3, 1, 2)
 
     def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images in order, not augmented; the last batch may be smaller."""
         for start in range(0, len(self), batch_size):
             part = slice(start, start + batch_size)
             yield self.normalised(self.pixels[part]), self.labels[part]
 
+    def augmented(
+        self, batches: Sequence[np.ndarray], augmentation: Augmentation, rng: np.random.Generator, share: slice
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        device = self.labels.device
+        for batch in batches:
+            index = torch.from_numpy(batch[share]).to(device)
+            draws = torch.from_numpy(rng.random((5, len(batch)), dtype=np.float32)[:, share].copy()).to(device)
+            yield augment(self, self.pixels[index], augmentation, draws), self.labels[index]
+
+    def in_memory(self) -> Images:
+        return self
+
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
-    """Training images, of which a split keeps some for validation, and test images that only a named protocol uses."""
+class Dataset(Generic[Source]):
+    """Training images, of which a split keeps some for validation, and test images that only a named protocol uses.
+
+    `valid` are validation images of the data set's own; the same object as `test` where it has no further ones.
+    """
 
     name: str
     classes: int
-    pool: Images
-    test: Images
+    pool: Source
+    test: Source
+    valid: Source | None = None
 
-    def split(self, name: str = "standard") -> tuple[Images, Images]:
+    def split(self, name: str = "standard") -> tuple[Source, Source]:
         """The training and the validation images: the same fixed permutation of the pool for every run."""
+        if name in OWN_SPLITS:
+            return self.pool, self._own(name)
         if name not in SPLITS:
-            raise ValueError(f"no split {name!r}; there are {', '.join(SPLITS)}")
+            raise ValueError(f"no split {name!r}; there are {', '.join((*SPLITS, *OWN_SPLITS))}")
         order = torch.from_numpy(np.random.default_rng(0).permutation(len(self.pool)))
         train = round(SPLITS[name] * len(self.pool))
         return self.pool.subset(order[:train]), self.pool.subset(order[train:])
 
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Random shift by up to `shift` pixels (zeros move in), horizontal flip, and a `cutout` square set to the mean."""
-
-    shift: int = 4
-    flip: bool = True
-    cutout: int = 0
+    def _own(self, split: str) -> Source:
+        if self.valid is None:
+            raise ValueError(f"split {split!r} needs validation images of the data set's own, {self.name} has none")
+        if self.valid is self.test and split != "valid-is-test":
+            raise ValueError(
+                f"{self.name} has no test images beside its validation images: use the split standard or half, or "
+                f"valid-is-test, which says that predictions see the images of the ground truth"
+            )
+        if self.valid is not self.test and split == "valid-is-test":
+            raise ValueError(f"{self.name} has test images beside its validation images: use the split given")
+        return self.valid
 
 
 def training_batches(
-    images: Images,
+    images: ImageSource,
     batch_size: int,
     augmentation: Augmentation,
     rng: np.random.Generator,
@@ -91,16 +170,15 @@ def training_batches(
         raise ValueError(f"a batch of {batch_size} images needs as many training images, got {len(images)}")
     if batch_size % world:
         raise ValueError(f"a batch of {batch_size} images does not divide among {world} processes")
-    device = images.labels.device
     order = rng.permutation(len(images))
-    for start in range(0, len(images) - batch_size + 1, batch_size):
-        index = torch.from_numpy(order[start : start + batch_size][rank::world]).to(device)
-        draws = torch.from_numpy(rng.random((5, batch_size), dtype=np.float32)[:, rank::world].copy()).to(device)
-        yield augment(images, images.pixels[index], augmentation, draws), images.labels[index]
+    batches = [order[start : start + batch_size] for start in range(0, len(images) - batch_size + 1, batch_size)]
+    yield from images.augmented(batches, augmentation, rng, slice(rank, None, world))
 
 
 def augment(images: Images, pixels: Tensor, augmentation: Augmentation, draws: Tensor) -> Tensor:
     """Normalised, augmented images [B, 3, H, W] of pixels [B, H, W, 3], from uniform draws [5, B] in [0, 1)."""
+    if augmentation.scale < 1 or augmentation.color_jitter:
+        raise ValueError(f"images in memory take shift, flip and cutout, an image folder the rest; got {augmentation}")
     batch, height, width, _ = pixels.shape
     rows = torch.arange(height, device=pixels.device).expand(batch, height)
     columns = torch.arange(width, device=pixels.device).expand(batch, width)
@@ -117,11 +195,11 @@ def augment(images: Images, pixels: Tensor, augmentation: Augmentation, draws: T
         pixels = pixels[each, rows[:, :, None], columns[:, None, :]]
     x = images.normalised(pixels)
     if augmentation.cutout:
-        x = x * _cutout(height, width, augmentation.cutout, draws[3:])
+        x = x * cutout_mask(height, width, augmentation.cutout, draws[3:])
     return x
 
 
-def _cutout(height: int, width: int, size: int, draws: Tensor) -> Tensor:
+def cutout_mask(height: int, width: int, size: int, draws: Tensor) -> Tensor:
     """A mask [B, 1, H, W] that is zero on a square of `size` around a random pixel, cut at the border."""
 
     def inside(length: int, draw: Tensor) -> Tensor:
@@ -136,16 +214,24 @@ def _cutout(height: int, width: int, size: int, draws: Tensor) -> Tensor:
 def load(
     name: str, data_dir: str | Path | None = None, image_size: int | None = None, device: str | torch.device = "cpu"
 ) -> Dataset:
-    """The data set of that name or `.npz` file, resized by area averaging where `image_size` asks for less.
+    """The data set of that name, `.npz` file or image folder.
 
-    ValueError where the file cannot be read or lacks a key; FileNotFoundError says where it was looked for.
+    Arrays are resized by area averaging where `image_size` asks for less; images of a folder are all brought to it, or
+    to 224 pixels. ValueError where a file cannot be read, lacks a key, or is not where it was looked for.
     """
     if name == "digits":
-        arrays = _digits()
+        arrays = digits()
     else:
-        hint = f"`oneshot data {name}` makes it" if name in ("cifar10", "cifar100") else "give the path of an .npz file"
+        folder = find_image_folder(name, data_dir)
+        if folder is not None:
+            from oneshot.image_folder import load_folder
+
+            return load_folder(folder, image_size, device)
+        hint = "give the path of an .npz file or of a folder with train/ and valid/"
+        if name in ("cifar10", "cifar100"):
+            hint = f"`oneshot data {name}` makes it"
         path = find_file(name, ".npz", data_dir, None, hint)
-        name, arrays = path.stem, _read(path)
+        name, arrays = path.stem, read(path)
     train_x, train_y, test_x, test_y = (torch.from_numpy(arrays[key]) for key in KEYS)
     if image_size is not None:
         train_x, test_x = _resized(train_x, image_size), _resized(test_x, image_size)
@@ -154,6 +240,17 @@ def load(
     pool = Images(train_x.to(device), train_y.long().to(device), *moments)
     test = Images(test_x.to(device), test_y.long().to(device), *moments)
     return Dataset(name, int(train_y.max()) + 1, pool, test)
+
+
+def find_image_folder(name: str, data_dir: str | Path | None = None) -> Path | None:
+    """The image folder that a path or a name stands for; None where it is rather a file, or nothing."""
+    path = Path(name).expanduser()
+    if path.is_dir() and path.name != str(name):
+        return path
+    if path.name == str(name) and not (data_folder(data_dir) / f"{path.name}.npz").is_file():
+        places = (path, data_folder(data_dir) / path.name)
+        return next((place for place in places if (place / "train").is_dir()), None)
+    return None
 
 
 def fetch(name: str, data_dir: str | Path | None = None, source: str | Path | None = None) -> Path:
@@ -173,50 +270,6 @@ def fetch(name: str, data_dir: str | Path | None = None, source: str | Path | No
             arrays[f"{part}_images"] = np.asarray(images.data, dtype=np.uint8)
             arrays[f"{part}_labels"] = np.asarray(images.targets, dtype=np.uint8)
         return save(folder / f"{name}.npz", arrays)
-
-
-def save(path: Path, arrays: dict[str, np.ndarray]) -> Path:
-    """Write a data set file, whole or not at all."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
-    return path
-
-
-def _digits() -> dict[str, np.ndarray]:
-    """The 1,797 digits of scikit-learn as 8x8 images with three equal channels: 1,297 to train on, 500 to test."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    grey = np.round(digits.images * (255 / 16)).astype(np.uint8)  # pyright: ignore[reportAttributeAccessIssue]
-    labels = digits.target.astype(np.uint8)  # pyright: ignore[reportAttributeAccessIssue]
-    images = np.repeat(grey[..., None], 3, axis=3)
-    order = np.random.default_rng(0).permutation(len(labels))
-    train, test = order[500:], order[:500]
-    return dict(zip(KEYS, (images[train], labels[train], images[test], labels[test]), strict=True))
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            names = file.files
-            arrays = {key: file[key] for key in KEYS if key in names}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is no readable .npz file: {error}") from error
-    missing = [key for key in KEYS if key not in arrays]
-    if missing:
-        raise ValueError(f"{path} lacks {', '.join(missing)}; expected {', '.join(KEYS)}, got {', '.join(names)}")
-    for part in ("train", "test"):
-        images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-            raise ValueError(f"{path}: {part}_images must be uint8 [N, H, W, 3], got {images.dtype} {images.shape}")
-        if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-            raise ValueError(f"{path}: {part}_labels must be {len(images)} integers, got {labels.dtype} {labels.shape}")
-        if labels.size == 0 or labels.min() < 0:
-            raise ValueError(f"{path}: {part}_labels must not be negative or empty")
-    classes = int(arrays["train_labels"].max()) + 1
-    if arrays["test_labels"].max() >= classes:
-        raise ValueError(f"{path}: test_labels must lie below the {classes} classes, got {arrays['test_labels'].max()}")
-    return arrays
 
 
 def _resized(pixels: Tensor, size: int) -> Tensor:

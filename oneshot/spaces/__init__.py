@@ -1,10 +1,11 @@
 """The catalogue of search spaces: the one place that turns a name into a space. Imports no torch."""
 
 from oneshot.space import Space
+from oneshot.spaces.fairnas import ALL as FAIRNAS
 from oneshot.spaces.nasbench101 import ALL as NASBENCH101
 from oneshot.spaces.nasbench201 import ALL, CONV, NO_ZERO
 
-SPACES: dict[str, Space] = {space.name: space for space in (ALL, NO_ZERO, CONV, NASBENCH101)}
+SPACES: dict[str, Space] = {space.name: space for space in (ALL, NO_ZERO, CONV, NASBENCH101, FAIRNAS)}
 """Larger spaces before their restrictions, so that the first that parses a string is the most general."""
 
 

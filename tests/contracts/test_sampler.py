@@ -22,7 +22,11 @@ def _with_defaults(make: Callable[[Space, Config], Sampler], space: Space) -> Sa
 MAKERS = {name: partial(_with_defaults, make) for name, make in SAMPLERS.items()}
 
 
-REFUSED = {("fair", "nasbench101"): "forbids some", ("balanced", "nasbench101"): "enumerates its space"}
+REFUSED = {
+    ("fair", "nasbench101"): "forbids some",
+    ("balanced", "nasbench101"): "enumerates its space",
+    ("balanced", "fairnas"): "enumerates its space",
+}
 PAIRS = [(make, space) for make in MAKERS for space in SPACES]
 
 

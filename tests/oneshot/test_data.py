@@ -49,6 +49,16 @@ def test_splits_are_the_same_for_every_run_and_disjoint(digits: Dataset) -> None
         digits.split("thirds")
 
 
+@pytest.mark.parametrize("name", ["given", "valid-is-test"])
+def test_a_split_into_own_images_needs_them(digits: Dataset, name: str) -> None:
+    with pytest.raises(ValueError, match=f"split '{name}' needs validation images of the data set's own, digits has"):
+        digits.split(name)
+    own = Dataset("own", 10, digits.pool, digits.test, digits.pool if name == "given" else digits.test)
+    train, valid = own.split(name)
+    assert train is own.pool
+    assert valid is own.valid
+
+
 def test_cifar10_split(real_data: Path) -> None:
     cifar = load("cifar10", real_data)
     assert [len(part) for part in cifar.split("standard")] == [45000, 5000]
@@ -88,6 +98,26 @@ def test_cutout_hides_a_square_around_a_pixel_cut_at_the_border() -> None:
     expected = torch.zeros(6, 6, dtype=torch.bool)
     expected[0:2, 1:5] = True  # centre (0, 3)
     assert torch.equal(hidden[0, 0], expected)
+
+
+@pytest.mark.parametrize("folders", [{"scale": 0.4}, {"color_jitter": 0.1}])
+def test_images_in_memory_refuse_what_is_for_folders(folders: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="images in memory take shift, flip and cutout, an image folder the rest"):
+        next(training_batches(images(8), 4, Augmentation(**folders), np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ({"scale": 0.0}, r"scale must be in \(0, 1\]"),
+        ({"scale": 1.5}, r"scale must be in \(0, 1\]"),
+        ({"color_jitter": -0.1}, "color_jitter not negative, got 1.0, -0.1"),
+        ({"interpolation": "cubic"}, "must be bilinear, bicubic or random, got 'cubic'"),
+    ],
+)
+def test_odd_augmentations(odd: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Augmentation(**odd)
 
 
 def test_every_shift_is_equally_likely() -> None:

@@ -1,0 +1,46 @@
+"""Inverted residual blocks (MobileNetV2, arXiv 1801.04381): the operations of FairNAS and its relatives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from oneshot.nn.norm import BatchNorm
+from oneshot.nn.operations import Conv, Operations
+
+
+class InvertedResidual(nn.Module):
+    """A 1x1 expansion, a depthwise convolution and a linear 1x1 projection; a shortcut where the shape stays.
+
+    An expansion of 1 leaves the first convolution out.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int = 1, kernel: int = 3, expansion: int = 6):
+        super().__init__()
+        if kernel % 2 == 0 or min(kernel, expansion) < 1:
+            raise ValueError(f"kernel must be odd and expansion positive, got {kernel} and {expansion}")
+        hidden = channels_in * expansion
+        self.expand = conv_norm(channels_in, hidden, 1) if expansion > 1 else None
+        self.depthwise = nn.Sequential(
+            nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2, groups=hidden, bias=False), BatchNorm(hidden)
+        )
+        self.project = conv_norm(hidden, channels_out, 1)
+        self.shortcut = stride == 1 and channels_in == channels_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.expand is None else F.relu6(self.expand(x))
+        y = self.project(F.relu6(self.depthwise(y)))
+        return x + y if self.shortcut else y
+
+
+def conv_norm(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(Conv(channels_in, channels_out, kernel, stride), BatchNorm(channels_out))
+
+
+def inverted_residuals(kernels: Iterable[int] = (3, 5, 7), expansions: Iterable[int] = (3, 6)) -> Operations:
+    """Every combination of kernel and expansion, named `k3e6`; by default the six of FairNAS."""
+    kernels = tuple(kernels)
+    return {f"k{k}e{e}": partial(InvertedResidual, kernel=k, expansion=e) for e in expansions for k in kernels}

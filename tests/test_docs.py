@@ -1,0 +1,69 @@
+"""The pages in docs/ are complete: their blocks run in order, in an empty folder."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.table import Benchmark
+from oneshot.cli import main
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FEWER = {"own-search-space.md": {"epochs=30": "epochs=2", "epochs=10": "epochs=1", "space, 16": "space, 5"}}
+"""What is made smaller so that the tests are fast; each must be there."""
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs a page in a folder of its own; returns what its Python blocks defined."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ONESHOT_DATA", raising=False)
+    threads = torch.get_num_threads()
+
+    def run_page(name: str) -> dict:
+        text = (DOCS / name).read_text()
+        for old, new in FEWER.get(name, {}).items():
+            assert old in text, f"{name} has no {old!r} any more"
+            text = text.replace(old, new)
+        names: dict = {"__name__": "page"}
+        for language, code in BLOCK.findall(text):
+            if language == "python":
+                exec(compile(code, name, "exec"), names)
+            for line in code.splitlines() if language == "sh" else []:
+                assert line.startswith("oneshot "), line
+                assert main(shlex.split(line)[1:]) == 0, line
+        return names
+
+    yield run_page
+    torch.set_num_threads(threads)
+
+
+def test_a_search_space_of_ones_own(run, capsys: pytest.CaptureFixture[str]) -> None:
+    names = run("own-search-space.md")
+    space = names["space"]
+    best, tau, ceiling = capsys.readouterr().out.strip().splitlines()[-3:]
+    assert space.allows(space.parse(best))
+    assert -1 <= float(re.findall(r"-?\d\.\d+", tau)[0]) <= 1
+    assert ceiling.startswith("ceiling ")
+    table = Benchmark.open("chain.parquet", space)
+    assert (len(table), table.default_truth()) == (5, "digits_test")
+    assert set(table.strings) <= {space.format(arch) for arch in space}
+
+
+def test_a_data_set_of_ones_own(run) -> None:
+    run("own-data.md")
+    assert {p.name for p in Path("runs").iterdir()} == {"mine", "pictures"}
+    assert sum(1 for _ in Path("pictures/train").rglob("*.png")) == 160
+    assert Path("mine.parquet").is_file()
+    assert Path("pictures.parquet").is_file()
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in DOCS.glob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
