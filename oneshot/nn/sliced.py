@@ -1,0 +1,72 @@
+"""Layers as wide as they are ever asked to be; a forward pass uses their leading channels (VAENAS, Fig. 7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from oneshot.nn.norm import BatchNorm
+from oneshot.nn.operations import Conv, Operations
+
+
+class SlicedConv(Conv):
+    """A convolution at stride 1 that takes as many channels as come and gives as many as are asked for."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int) -> None:
+        super().__init__(channels_in, channels_out, kernel)
+
+    def forward(self, x: Tensor, channels: int) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if (channels, x.shape[1]) == self.weight.shape[:2]:
+            return super().forward(x)
+        weight = self.weight[:channels, : x.shape[1]]
+        if self._product and x.device.type == "cpu" and x.is_contiguous(memory_format=torch.channels_last):
+            return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1)).permute(0, 3, 1, 2)
+        return F.conv2d(x, weight, padding=self.padding)  # pyright: ignore[reportArgumentType]
+
+
+class SlicedBatchNorm(BatchNorm):
+    """BatchNorm of as many channels as come: statistics and affine parameters are sliced alike.
+
+    A pass with few channels leaves the statistics of the others alone; `num_batches_tracked` counts every pass, so
+    that a cumulative average is one only over passes of the same architecture.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        channels = x.shape[1]
+        if channels == self.num_features:
+            return super().forward(x)
+        parameters, buffers = self._parameters, self._buffers
+        try:
+            # views take the places of the whole tensors, so that every way to normalise works on the slice
+            self._parameters, self._buffers = _leading(parameters, channels), _leading(buffers, channels)
+            return super().forward(x)
+        finally:
+            self._parameters, self._buffers = parameters, buffers
+
+
+class SlicedConvNormRelu(nn.Module):
+    """Convolution without bias, BatchNorm, ReLU: the order of NAS-Bench-101; as many channels as come by default."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, affine: bool = True) -> None:
+        super().__init__()
+        self.conv = SlicedConv(channels_in, channels_out, kernel)
+        self.norm = SlicedBatchNorm(channels_out, affine=affine)
+
+    def forward(self, x: Tensor, channels: int | None = None) -> Tensor:
+        return F.relu(self.norm(self.conv(x, channels or x.shape[1])))
+
+
+def nasbench101(affine: bool) -> Operations:
+    """The three operations of NAS-Bench-101, which keep the number of channels; `affine` is BatchNorm's."""
+    return {
+        "conv3x3-bn-relu": lambda c_in, c_out, stride: SlicedConvNormRelu(c_in, c_out, 3, affine),
+        "conv1x1-bn-relu": lambda c_in, c_out, stride: SlicedConvNormRelu(c_in, c_out, 1, affine),
+        "maxpool3x3": lambda c_in, c_out, stride: nn.MaxPool2d(3, 1, 1),
+    }
+
+
+def _leading(tensors: dict[str, Any], channels: int) -> dict[str, Any]:
+    return {name: t[:channels] if t is not None and t.dim() else t for name, t in tensors.items()}
