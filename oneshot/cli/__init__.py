@@ -14,6 +14,7 @@ COMMANDS = {
     "spaces": "list the search spaces",
     "train": "train a supernet",
     "predict": "predict the accuracy of architectures with a trained supernet",
+    "search": "search the best architectures, by accuracy alone or against their costs",
     "score": "score predictions against ground truth",
     "benchmark": "make, import, show and query tables of ground truth",
 }

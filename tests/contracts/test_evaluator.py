@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.table import write
 from evaluators.base import Evaluator
 from evaluators.standalone import Standalone, StandaloneEvaluator
 from evaluators.store import Stored
 from evaluators.supernet import SupernetEvaluator
+from evaluators.table import TableEvaluator
 from oneshot.data import Images
 from oneshot.recipe import Config, Recipe
 from oneshot.samplers.uniform import distinct
@@ -35,10 +37,16 @@ def standalone() -> StandaloneEvaluator:
     return StandaloneEvaluator(Standalone(config, Recipe(epochs=1, batch_size=324, shift=0, flip=False)))
 
 
+def table(path: Path) -> TableEvaluator:
+    correct = {"digits_test": np.arange(len(ARCHS)) + 60.0}  # percent of 100 images
+    return TableEvaluator(write(path / "table.parquet", ARCHS, correct, ALL, {}), images=100)
+
+
 EVALUATORS: dict[str, Callable[[Few, Path], Evaluator]] = {
     **{f"supernet {mode}": lambda few, path, mode=mode: supernet(few, mode) for mode in MODES},
     "standalone": lambda few, path: standalone(),
     "stored": lambda few, path: Stored(supernet(few, "ema-3"), path / "p.sqlite"),
+    "table": lambda few, path: table(path),
 }
 ARCHS = [*distinct(ALL, 5, np.random.default_rng(0)), (0,) * 6]
 

@@ -1,0 +1,121 @@
+"""What `oneshot search` asks: a supernet, stand-alone training, or a table, and the costs of their networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oneshot.cli.options import device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evaluators.base import Evaluator, Predictions
+    from evaluators.store import Stored
+    from evaluators.table import TableEvaluator
+    from oneshot.cost import Cost
+    from oneshot.data import Images
+    from oneshot.progress import Progress
+    from oneshot.recipe import Config
+    from oneshot.space import Arch, Space
+
+
+@dataclass
+class Opened:
+    """What is searched: an evaluator that tells of its progress, and what is known about its networks."""
+
+    evaluator: Evaluator
+    size: dict[str, int]
+    counted: Callable[[Arch], Cost] | None = None
+    store: Stored | None = None
+    table: TableEvaluator | None = None
+    progress: Progress | None = None
+
+    @property
+    def space(self) -> Space:
+        return self.evaluator.space
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        return self.evaluator.protocol
+
+    def __call__(self, archs: Sequence[Arch]) -> Predictions:
+        if self.store is not None:
+            return self.store(archs, on_chunk=lambda part, values: self._advance(len(part)))
+        found = self.evaluator(archs)
+        self._advance(len(found))
+        return found
+
+    def _advance(self, n: int) -> None:
+        if self.progress is not None:
+            self.progress.advance(n)
+
+
+def opened(args: Any) -> Opened:
+    """The evaluator that the arguments name; its evaluations are kept where they took work."""
+    if bool(args.run) == bool(args.benchmark):
+        raise ValueError("say what to ask: a run folder, or --benchmark NAME (one of these)")
+    if args.standalone < 0:
+        raise ValueError(f"--standalone must be at least 0 epochs, got {args.standalone}")
+    if args.benchmark:
+        return _opened_table(args)
+    from evaluators.store import Stored
+
+    found = _opened_standalone(args) if args.standalone else _opened_run(args)
+    name = "standalone.sqlite" if args.standalone else "predictions.sqlite"
+    found.store = Stored(found.evaluator, args.store or Path(args.run) / name)
+    return found
+
+
+def _opened_table(args: Any) -> Opened:
+    from benchmarks.table import find
+    from evaluators.table import TableEvaluator
+
+    if args.standalone:
+        raise ValueError("--standalone needs a run folder, got --benchmark")
+    table = TableEvaluator(find(args.benchmark, args.data_dir), args.truth)
+    trained = table.benchmark.metadata.get("protocol", {}).get("configuration", {})
+    size = {name: trained[name] for name in ("channels", "cells", "image_size") if trained.get(name)}
+    return Opened(table, size, table=table)
+
+
+def _opened_run(args: Any) -> Opened:
+    from evaluators.supernet import of_run
+    from oneshot.catalogue import open_run
+
+    run = open_run(args.run, args.data_dir, device(args))
+    evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images)
+    return _with_network(evaluator, run.config, run.valid, run.dataset.classes)
+
+
+def _opened_standalone(args: Any) -> Opened:
+    from evaluators.standalone import Standalone, StandaloneEvaluator
+    from oneshot.checkpoint import RunFolder
+    from oneshot.data import load
+    from oneshot.recipe import unflat
+
+    config, recipe = unflat(RunFolder(args.run).config)
+    recipe = replace(recipe, epochs=args.standalone, split_epoch=0)
+    where = device(args)
+    dataset = load(config.dataset, args.data_dir, config.image_size or None, where)
+    evaluator = StandaloneEvaluator(Standalone(config, recipe, args.data_dir, where))
+    return _with_network(evaluator, config, dataset.split(config.split)[1], dataset.classes)
+
+
+def _with_network(evaluator: Evaluator, config: Config, images: Images, classes: int) -> Opened:
+    """With the size of its networks, and a way to count what has no formula."""
+    from oneshot.catalogue import network
+    from oneshot.cost import counted
+    from oneshot.gates import fixed
+
+    side = int(next(iter(images.batches(1)))[0].shape[-1])
+    size = {"channels": config.channels, "cells": config.cells, "classes": classes, "image_size": side}
+
+    def cost(arch: Arch) -> Cost:
+        space = evaluator.space.only(arch)
+        net = network(space, config, classes, affine=True)
+        return counted(net, fixed(space, (0,) * len(space.decisions)), side)
+
+    return Opened(evaluator, size, cost)

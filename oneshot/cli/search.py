@@ -1,0 +1,190 @@
+"""`oneshot search`: the best architectures by a supernet, a table, or stand-alone training, within limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oneshot.cli.options import add_machine, chosen, parser, print_json, print_table
+
+if TYPE_CHECKING:
+    from oneshot.cli.asked import Opened
+    from oneshot.samplers.base import Sampler
+    from oneshot.search.base import Measure, Task
+    from oneshot.search.evolution import Evolution
+    from oneshot.search.nsga2 import Nsga2
+    from oneshot.search.random import Random
+
+EXAMPLE = "oneshot search runs/paper-1 --algorithm nsga2 --objectives params --max-macs 100 --out found"
+ALGORITHMS = ("random", "evolution", "nsga2")
+MEASURES = ("params", "macs", "latency")
+
+
+def main(argv: Sequence[str]) -> None:
+    args = _arguments(argv)
+    import numpy as np
+
+    from oneshot.cli.asked import opened
+    from oneshot.progress import Progress
+    from oneshot.search.result import begin, write
+
+    algorithm, asked = _algorithm(args), opened(args)
+    task, costs = _task(args, asked)
+    sampler, start, begins = _samplers(args, asked)
+    settings = {
+        "space": task.space.name,
+        "algorithm": {"name": args.algorithm, **asdict(algorithm)},
+        "seed": args.seed,
+        "start": begins,
+        "objectives": list(task.objectives),
+        "limits": task.limits,
+        "costs": costs,
+        "evaluator": task.evaluator.protocol,
+    }
+    if args.out is not None:
+        begin(args.out, settings)
+    with Progress("search", algorithm.population * algorithm.generations, "architectures") as progress:
+        asked.progress = progress
+        algorithm(task, sampler, np.random.default_rng(args.seed), start)
+    if args.out is not None:
+        write(args.out, task, settings)
+        _draw(task, args.out)
+    _show(task, settings, args)
+
+
+def _arguments(argv: Sequence[str]) -> Any:
+    from oneshot.search.evolution import Evolution
+
+    to = parser("search", __doc__ or "", EXAMPLE)
+    to.add_argument("run", type=str, nargs="?", default="", help="run folder of `oneshot train`, or --benchmark")
+    to.add_argument("--benchmark", type=str, default="", help="search a table instead: its name or file")
+    to.add_argument("--truth", type=str | None, default=None, help="its column, by default the one it declares")
+    trains = "train each architecture from scratch for so many epochs, otherwise as the run is configured"
+    to.add_argument("--standalone", type=int, default=0, help=trains)
+    to.add_argument("--algorithm", type=str, default="evolution", help=", ".join(ALGORITHMS))
+    costs = f"what is minimised beside the error: {', '.join(MEASURES)}; nsga2 takes params where nothing is said"
+    to.add_argument("--objectives", type=str, nargs="+", default=[], help=costs)
+    to.add_argument("--latency-of", type=str, default="", help="BENCHMARK:COLUMN, the latency by architecture")
+    to.add_argument("--max-params", type=float | None, default=None, help="at most so many parameters")
+    to.add_argument("--max-macs", type=float | None, default=None, help="at most so many million multiply-adds")
+    to.add_argument("--max-latency", type=float | None, default=None, help="at most so much of --latency-of")
+    size = "of the network whose params and macs count, 0 as the run or the table has it, else as published"
+    for name in ("channels", "cells", "classes", "image-size"):
+        to.add_argument(f"--{name}", type=int, default=0, help=size)
+    to.add_class_arguments(Evolution, as_group=True)
+    to.add_argument("--seed", type=int, default=0, help="of the search")
+    begins = "first population: a sampler's name, a file of architectures, or rows (of the table)"
+    to.add_argument("--start", type=str, default="", help=begins)
+    to.add_argument("--batch-norm", type=str, default="ema-20", help="as in `oneshot predict`")
+    to.add_argument("--batch-size", type=int, default=256, help="of recalibration and validation")
+    to.add_argument("--images", type=int, default=0, help="validate on the first so many validation images, 0 for all")
+    kept = "SQLite file of evaluations, by default in the run folder; there an interrupted search goes on"
+    to.add_argument("--store", type=Path | None, default=None, help=kept)
+    to.add_argument("--out", type=Path | None, default=None, help="folder for the result, all candidates and figures")
+    to.add_argument("--json", action="store_true", help="print one JSON document")
+    add_machine(to)
+    return to.parse_args(list(argv))
+
+
+def _algorithm(args: Any) -> Random | Evolution | Nsga2:
+    if args.algorithm not in ALGORITHMS:
+        raise ValueError(f"no algorithm {args.algorithm!r}; there are {', '.join(ALGORITHMS)}")
+    if args.algorithm == "nsga2":
+        from oneshot.search.nsga2 import Nsga2
+
+        return Nsga2(**chosen(args, Nsga2))
+    from oneshot.search.evolution import Evolution
+    from oneshot.search.random import Random
+
+    return Random(**chosen(args, Random)) if args.algorithm == "random" else Evolution(**chosen(args, Evolution))
+
+
+def _task(args: Any, asked: Opened) -> tuple[Task, dict[str, Any]]:
+    """The task, and what its costs are those of."""
+    from oneshot.search.base import Task
+    from oneshot.search.costs import SIZES, formula, measures
+
+    given = {name: getattr(args, name) for name in SIZES if getattr(args, name)}
+    for name, value in given.items():
+        if value < 0:
+            raise ValueError(f"{name} must be at least 0, got {value}")
+    size = {**asked.size, **given}
+    cost = formula(asked.space, **size) or asked.counted
+    known: dict[str, Measure] = measures(cost) if cost is not None else {}
+    costs: dict[str, Any] = {"network": size}
+    if args.latency_of:
+        from benchmarks.table import find
+        from evaluators.table import measured
+
+        name, colon, column = args.latency_of.rpartition(":")
+        if not colon:
+            raise ValueError(f"--latency-of takes BENCHMARK:COLUMN, got {args.latency_of!r}")
+        table = find(name, args.data_dir, asked.space)
+        known["latency"] = measured(table, column)
+        costs["latency"] = {"name": table.name, "sha256": table.sha256, "column": column}
+    limits = {name: most for name in MEASURES if (most := getattr(args, f"max_{name}")) is not None}
+    if "latency" in {*args.objectives, *limits} and not args.latency_of:
+        raise ValueError("a search by latency needs --latency-of BENCHMARK:COLUMN")
+    objectives = list(dict.fromkeys(args.objectives)) or (["params"] if args.algorithm == "nsga2" else [])
+    can = asked.table.knows if asked.table else None
+    return Task(asked, known, objectives, limits, can), costs
+
+
+def _samplers(args: Any, asked: Opened) -> tuple[Sampler, Sampler | None, str]:
+    """What the search draws from, what its first population comes from, and how the settings name that."""
+    from oneshot.samplers.uniform import Uniform
+    from oneshot.search.starts import Among
+
+    rows = Among(asked.space, asked.table.benchmark.strings) if asked.table else None
+    if args.start == "rows" and rows is None:
+        raise ValueError("--start rows needs a --benchmark")
+    if args.start in ("", "rows"):
+        return rows or Uniform(asked.space), None, "rows" if rows else "uniform"
+    if args.start == "uniform":
+        return Uniform(asked.space), None, "uniform"
+    if Path(args.start).is_file():
+        from benchmarks.predictions import read_archs
+        from oneshot.provenance import fingerprint
+
+        strings = list(read_archs(Path(args.start)))
+        return rows or Uniform(asked.space), Among(asked.space, strings), f"{args.start} {fingerprint(strings)}"
+    from oneshot.catalogue import SAMPLERS, named
+    from oneshot.recipe import Config
+
+    start = named("sampler or file", SAMPLERS, args.start)(asked.space, Config())
+    return rows or Uniform(asked.space), start, args.start
+
+
+def _draw(task: Task, out: Path) -> None:
+    from benchmarks.plots import save
+    from oneshot.search.figures import front_figure, progress_figure
+
+    save(progress_figure(task), out / "progress")
+    for name in task.objectives:
+        save(front_figure(task, name), out / f"front-{name}")
+
+
+def _show(task: Task, settings: dict[str, Any], args: Any) -> None:
+    from oneshot.search.result import document
+
+    if args.json:
+        print_json(document(task, settings))
+        return
+    shown = task.front() if task.objectives else sorted(task.found, key=lambda c: -c.accuracy)[:10]
+    what = f"the front of accuracy against {', '.join(task.objectives)}" if task.objectives else "the best"
+    heads = {"params": "params (M)", "macs": "macs (M)"}
+    scales = {"params": 1e-6}
+    rows = [
+        (
+            task.space.format(c.arch),
+            f"{c.accuracy:.2f}",
+            *(f"{cost * scales.get(name, 1):,.4g}" for name, cost in zip(task.measures, c.costs, strict=True)),
+        )
+        for c in shown
+    ]
+    columns = [heads.get(name, name) for name in task.measures]
+    print_table(f"{what}, of {task.evaluations} evaluated", ("architecture", "accuracy %", *columns), rows)
+    if args.out is not None:
+        print(f"{args.out}: {len(task.found)} candidates")

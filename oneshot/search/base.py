@@ -1,0 +1,224 @@
+"""What a search sees: an evaluator that is asked once for each function, costs, limits; and what it leaves behind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from oneshot.samplers.base import Sampler
+from oneshot.space import Arch, Space
+
+MAX_MISSES = 10_000
+"""So many random architectures in a row that are of no use end a draw."""
+
+Measure = Callable[[Arch], float]
+"""What an architecture costs; NaN where that is not known."""
+
+
+class Answer(Protocol):
+    @property
+    def accuracy(self) -> np.ndarray:
+        """Percent [N]."""
+        ...
+
+
+class Oracle(Protocol):
+    """The part of an evaluator that a search needs."""
+
+    @property
+    def space(self) -> Space: ...
+
+    @property
+    def protocol(self) -> dict[str, Any]: ...
+
+    def __call__(self, archs: Sequence[Arch]) -> Answer: ...
+
+
+class Search(Protocol):
+    """An algorithm: its settings are its fields, what it finds stays in the task."""
+
+    @property
+    def population(self) -> int: ...
+
+    @property
+    def generations(self) -> int: ...
+
+    def __call__(self, task: Task, sampler: Sampler, rng: np.random.Generator, start: Sampler | None = None) -> None:
+        """`start` gives the first population where that is not to be the sampler's; all randomness is `rng`'s."""
+        ...
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An architecture, its accuracy in percent, and its costs in the order of the task's measures."""
+
+    arch: Arch
+    accuracy: float
+    costs: tuple[float, ...]
+    generation: int
+
+
+class Task:
+    """Maximise accuracy, and where there are `objectives` minimise these of the measures too, within limits.
+
+    Architectures with the same function (`Space.canonical`) share one evaluation, that of the first of them; each has
+    costs of its own. `known` says what can be evaluated at all, where that is not the whole space.
+    """
+
+    def __init__(
+        self,
+        evaluator: Oracle,
+        measures: Mapping[str, Measure] | None = None,
+        objectives: Sequence[str] = (),
+        limits: Mapping[str, float] | None = None,
+        known: Callable[[Arch], bool] | None = None,
+    ) -> None:
+        self.evaluator, self.space = evaluator, evaluator.space
+        self.measures, self.limits = dict(measures or {}), dict(limits or {})
+        self.objectives = tuple(objectives)
+        for name in (*self.objectives, *self.limits):
+            if name not in self.measures:
+                raise ValueError(f"no measure {name!r} to search by; there are {', '.join(self.measures) or 'none'}")
+        for name, most in self.limits.items():
+            if math.isnan(most):
+                raise ValueError(f"the limit of {name} must be a number, got {most}")
+        self.found: list[Candidate] = []
+        self._known = known
+        self._candidates: dict[Arch, Candidate] = {}
+        self._same: dict[Arch, list[Candidate]] = {}
+        self._accuracies: dict[Arch, float] = {}
+        self._functions: dict[Arch, Arch] = {}
+        self._costs: dict[Arch, tuple[float, ...]] = {}
+
+    @property
+    def evaluations(self) -> int:
+        """For how many architectures the evaluator was asked."""
+        return len(self._accuracies)
+
+    def costs(self, arch: Arch) -> tuple[float, ...]:
+        if arch not in self._costs:
+            self._costs[arch] = tuple(float(measure(arch)) for measure in self.measures.values())
+        return self._costs[arch]
+
+    def admits(self, arch: Arch) -> bool:
+        """Whether the space allows it, it can be evaluated, its costs are known, and they keep the limits."""
+        if not self.space.allows(arch) or (self._known is not None and not self._known(arch)):
+            return False
+        costs = dict(zip(self.measures, self.costs(arch), strict=True))
+        wanted = {*self.objectives, *self.limits}
+        return all(math.isfinite(costs[name]) for name in wanted) and all(
+            costs[name] <= most for name, most in self.limits.items()
+        )
+
+    def function(self, arch: Arch) -> Arch:
+        """The representative of all architectures that compute the same."""
+        if arch not in self._functions:
+            try:
+                self._functions[arch] = self.space.canonical(arch)
+            except ValueError:  # a restricted space may lack the representative
+                self._functions[arch] = arch
+        return self._functions[arch]
+
+    def evaluated(self, arch: Arch) -> bool:
+        """Whether this function has been evaluated, by whichever architecture."""
+        return self.function(arch) in self._accuracies
+
+    def promises(self, arch: Arch) -> bool:
+        """Whether it could join the front: its function is new, or in some objective it is the cheapest that has it."""
+        at = [list(self.measures).index(name) for name in self.objectives]
+        costs = self.costs(arch)
+        same = self._same.get(self.function(arch), [])
+        return not any(all(twin.costs[i] <= costs[i] for i in at) for twin in same)
+
+    def evaluate(self, archs: Iterable[Arch], generation: int) -> list[Candidate]:
+        """The candidate of each architecture, in order; only functions that are new cost an evaluation."""
+        archs = list(archs)
+        new: dict[Arch, Arch] = {}
+        for arch in archs:
+            if not self.evaluated(arch):
+                new.setdefault(self.function(arch), arch)
+        if new:
+            self._learn(list(new.values()))
+        for arch in archs:
+            if arch not in self._candidates:
+                accuracy = self._accuracies[self.function(arch)]
+                self._candidates[arch] = candidate = Candidate(arch, accuracy, self.costs(arch), generation)
+                self._same.setdefault(self.function(arch), []).append(candidate)
+                self.found.append(candidate)
+        return [self._candidates[arch] for arch in archs]
+
+    def _learn(self, archs: list[Arch]) -> None:
+        accuracies = self.evaluator(archs).accuracy
+        if len(accuracies) != len(archs):
+            raise ValueError(f"expected {len(archs)} accuracies of the evaluator, got {len(accuracies)}")
+        for arch, accuracy in zip(archs, accuracies, strict=True):
+            if not math.isfinite(accuracy):
+                raise ValueError(f"the evaluator's accuracy of {self.space.format(arch)} is {accuracy}")
+            self._accuracies[self.function(arch)] = float(accuracy)
+
+    def best(self) -> Candidate:
+        """The most accurate candidate, of equal ones the first."""
+        return max(self.found, key=lambda candidate: candidate.accuracy)
+
+    def front(self) -> list[Candidate]:
+        """The candidates that none is better than in all objectives, by falling accuracy; of equal ones the first."""
+        at = [list(self.measures).index(name) for name in self.objectives]
+        ranked = sorted(self.found, key=lambda c: (-c.accuracy, [c.costs[i] for i in at]))
+        kept: list[Candidate] = []
+        for c in ranked:  # whatever dominates it or equals it comes before it
+            if not any(all(k.costs[i] <= c.costs[i] for i in at) for k in kept):
+                kept.append(c)
+        return kept
+
+
+def stream(sampler: Sampler, rng: np.random.Generator, n: int) -> Iterator[Arch]:
+    """A sampler's architectures without end, drawn about `n` at a time."""
+    size = -(-n // sampler.group) * sampler.group
+    while True:
+        yield from sampler.draw(size, rng)
+
+
+def collect(task: Task, n: int, proposals: Iterator[Arch], misses: int, taken: Sequence[Arch] = ()) -> list[Arch]:
+    """Up to `n` admitted architectures of functions that are neither evaluated nor taken; fewer after many misses."""
+    functions = {task.function(arch) for arch in taken}
+    chosen: list[Arch] = []
+    missed = 0
+    while len(chosen) < n and missed < misses:
+        arch = next(proposals)
+        if task.admits(arch) and not task.evaluated(arch) and task.function(arch) not in functions:
+            functions.add(task.function(arch))
+            chosen.append(arch)
+            missed = 0
+        else:
+            missed += 1
+    return chosen
+
+
+def first_population(task: Task, n: int, rng: np.random.Generator, *samplers: Sampler | None) -> list[Arch]:
+    """`n` architectures of the first sampler, what it lacks of the next; fewer where there are no more.
+
+    ValueError where not one is admitted.
+    """
+    found: list[Arch] = []
+    for sampler in samplers:
+        if sampler is not None and len(found) < n:
+            found += collect(task, n - len(found), stream(sampler, rng, n), MAX_MISSES, found)
+    if not found:
+        raise ValueError(_nothing(task))
+    return found
+
+
+def _nothing(task: Task) -> str:
+    """Why nothing was admitted: the limits beside the lowest costs that were drawn."""
+    rows = list(task._costs.values())
+    words = [f"{name} at most {most:g}" for name, most in task.limits.items()]
+    names = list(task.measures)
+    lowest = [f"{name} {min(row[names.index(name)] for row in rows):g}" for name in task.limits if rows]
+    text = f"none of {MAX_MISSES:,} architectures drawn from {task.space.name} can be evaluated"
+    if words:
+        text += f" with {' and '.join(words)}"
+    return text + (f"; the lowest drawn: {', '.join(lowest)}" if lowest else "")

@@ -1,0 +1,81 @@
+"""What a search writes: its settings before it begins, its candidates and front when it is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oneshot.files import read_json, replacing, write_json
+from oneshot.provenance import environment
+from oneshot.search.base import Candidate, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SETTINGS, RESULT, CANDIDATES = "search.json", "result.json", "candidates.parquet"
+
+
+def begin(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Record the settings in a new folder; one with exactly these is continued.
+
+    ValueError names the differences to the settings that are there, or says that the folder is another's.
+    """
+    path, asked = folder / SETTINGS, json.loads(json.dumps(settings))
+    if path.exists():
+        for left_over in folder.glob(".*.tmp"):  # of a search that was killed while it wrote
+            left_over.unlink()
+        changed = "; ".join(_differences(read_json(path), asked))
+        if changed:
+            raise ValueError(f"{folder} holds a search of other settings: {changed}; choose another folder")
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty and holds no search; choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, asked)
+
+
+def document(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, the counts, the best and the front as JSON."""
+    return {
+        "settings": dict(settings),
+        "environment": environment(),
+        "candidates": len(task.found),
+        "evaluations": task.evaluations,
+        "best": record(task, task.best()),
+        "front": [record(task, candidate) for candidate in task.front()],
+    }
+
+
+def record(task: Task, candidate: Candidate) -> dict[str, Any]:
+    costs = {  # JSON has no NaN
+        name: cost if cost == cost else None for name, cost in zip(task.measures, candidate.costs, strict=True)
+    }
+    arch = task.space.format(candidate.arch)
+    return {"arch": arch, "accuracy": candidate.accuracy, **costs, "generation": candidate.generation}
+
+
+def frame(task: Task) -> pd.DataFrame:
+    """All candidates in the order in which they were evaluated: arch, accuracy, the measures, generation."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [record(task, c) for c in task.found], columns=["arch", "accuracy", *task.measures, "generation"]
+    )
+
+
+def write(folder: Path, task: Task, settings: Mapping[str, Any]) -> None:
+    """The candidates, then the result, each whole or not at all."""
+    with replacing(folder / CANDIDATES) as temporary:
+        frame(task).to_parquet(temporary, index=False)
+    write_json(folder / RESULT, document(task, settings))
+
+
+def _differences(there: Any, asked: Any, where: str = "") -> Iterator[str]:
+    """What differs between two JSON documents, in words."""
+    if isinstance(there, dict) and isinstance(asked, dict):
+        for key in sorted({*there, *asked}):
+            yield from _differences(there.get(key), asked.get(key), f"{where}.{key}" if where else key)
+    elif there != asked:
+        yield f"{where} {there!r} there, {asked!r} now"
