@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch: threads of small work wait for each other on a busy machine
+
 from pathlib import Path
 
 import pytest
