@@ -4,7 +4,9 @@ Explain: the twin is plain eager PyTorch: float32, contiguous, every edge of the
 zero), a ReLU for every convolution, the C library's memory as it comes. Ours leaves out `none` and what no live path
 reaches, prepares each node once (ReLU, pooling), keeps weights and images channels-last, and keeps freed memory.
 Predict: channels-last convolutions are 1.5 to 2 times faster on a CPU with AVX-512, a third of the edges is not
-computed, and activations of 16 MiB cost a page fault every 4 KiB whenever the allocator maps them anew.
+computed, and activations of 16 MiB cost a page fault every 4 KiB whenever the allocator maps them anew. "convolutions
+alone" runs nothing but the convolutions of the step, forward and backward, channels-last: no implementation that uses
+these kernels can be faster, so `bounds` are the largest ratios that there are.
 Measure: the same paths, images and first weights; each case is a process of its own (the allocator is a property of a
 process), and the processes take turns, one step each. The losses must agree.
 
@@ -23,7 +25,8 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-CASES = ("twin", "twin, freed memory kept", "oneshot", "oneshot, bf16")
+BOUND = "convolutions alone"
+CASES = ("twin", "twin, freed memory kept", "oneshot", "oneshot, bf16", BOUND)
 
 
 def main() -> None:
@@ -53,16 +56,15 @@ def main() -> None:
     apart = max(abs(a - b) for a, b in zip(losses["twin"], losses["oneshot"], strict=True))
     assert apart < 0.02, f"the losses differ by {apart}: {losses}"
     median = {case: statistics.median(values) for case, values in seconds.items()}
-    ratios = {
-        f"{case} against {twin}": round(
-            statistics.median(t / o for t, o in zip(seconds[twin], seconds[case], strict=True)), 2
-        )
-        for twin in CASES[:2]
-        for case in CASES[2:]
-    }
+
+    def times_faster(case: str, twin: str) -> float:
+        return round(statistics.median(t / o for t, o in zip(seconds[twin], seconds[case], strict=True)), 2)
+
+    ratios = {f"{case} against {twin}": times_faster(case, twin) for twin in CASES[:2] for case in CASES[2:4]}
     print(json.dumps({
         "script": "perf/train.py",
         "ratios": ratios,
+        "bounds": {f"against {twin}": times_faster(BOUND, twin) for twin in CASES[:2]},
         "seconds": {case: round(value, 4) for case, value in median.items()},
         "images_per_second": {case: round(args.batch_size / value) for case, value in median.items()},
         "largest_loss_difference": round(apart, 6),
@@ -91,12 +93,15 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
     labels = torch.randint(10, (args.batch_size,))
     archs = Uniform(ALL).draw(args.steps + 2, np.random.default_rng(0))
     optimizer = torch.optim.SGD(net.parameters(), 0.025, momentum=0.9, weight_decay=3e-4)
-    if case.startswith("oneshot"):
+    if case.startswith("oneshot") or case == BOUND:
         net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         images = images.contiguous(memory_format=torch.channels_last)
     precision = "bf16" if case.endswith("bf16") else "float32"
     pipe.send("ready")
     while (step := pipe.recv()) is not None:
+        if case == BOUND:
+            pipe.send((convolutions_alone(net, images, fixed(ALL, archs[step])), 0.0))
+            continue
         start = time.perf_counter()
         if case.startswith("oneshot"):
             with autocast(precision, images.device):
@@ -107,6 +112,29 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
         optimizer.step()
         optimizer.zero_grad()
         pipe.send((time.perf_counter() - start, float(loss.detach())))
+
+
+def convolutions_alone(net: Any, images: Any, gates: Any) -> float:
+    """Seconds of the convolutions that a step runs, forward and backward, on images of the right shapes."""
+    import torch
+
+    ran: list[tuple[Any, Any]] = []
+    convs = [module for module in net.modules() if isinstance(module, torch.nn.Conv2d)]
+    hooks = [conv.register_forward_pre_hook(lambda conv, inputs: ran.append((conv, inputs[0]))) for conv in convs]
+    with torch.no_grad():
+        net(images, gates)
+    for hook in hooks:
+        hook.remove()
+    seconds = 0.0
+    for conv, x in ran:
+        x = x.detach().requires_grad_(x is not images)
+        with torch.no_grad():
+            grad = torch.ones_like(conv(x))
+        start = time.perf_counter()
+        conv(x).backward(grad)
+        seconds += time.perf_counter() - start
+        conv.weight.grad = None
+    return seconds
 
 
 def plain(net: Any, x: Any, arch: tuple[int, ...]) -> Any:

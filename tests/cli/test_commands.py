@@ -193,7 +193,7 @@ def test_score_of_a_single_seed_fits_the_terminal(files: dict[str, str], capsys:
     assert max(map(len, out.splitlines()[:-1])) <= 100
     assert oneshot(f"score {files['half']} {DIGITS} --compare --json") == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["differences"][0]["names"] == ["half.csv", "parameters"]
+    assert document["differences"][0]["names"] == ["half", "parameters"]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,12 @@ class Even(Space):
         return self.check(arch)
 
 
+class Whole(Even):
+    """The same with every combination."""
+
+    allows = Space.allows
+
+
 EVEN = Even("even", tuple(Decision(f"d{i}", tuple("abc"[:n])) for i, n in enumerate((2, 3, 2))))
 
 
@@ -68,8 +74,9 @@ def test_fair_permutations_are_uniform_new_and_independent() -> None:
 
 
 def test_fair_with_unequal_options_uses_the_least_common_multiple() -> None:
-    space = Even("odd", EVEN.decisions)
-    sampler = StrictlyFair(space)
+    with pytest.raises(ValueError, match="needs every combination of options, even forbids some"):
+        StrictlyFair(EVEN)
+    sampler = StrictlyFair(Whole("whole", EVEN.decisions))
     assert sampler.group == 6
     archs = np.array(sampler.draw(6, np.random.default_rng(0)))
     assert [np.bincount(column).tolist() for column in archs.T] == [[3, 3], [2, 2, 2], [3, 3]]
