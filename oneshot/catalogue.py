@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from oneshot.checkpoint import RunFolder, load_network
+from oneshot.checkpoint import RunFolder, convert_network, load_network
 from oneshot.data import Dataset, Images, load
 from oneshot.methods.base import Method
 from oneshot.methods.darts import Darts
 from oneshot.methods.single_path import SinglePath
+from oneshot.nn.choice import split_if_due
+from oneshot.nn.context import Attention, Attention2, Bias, ContextWeights, Dependence, SharedBias, Split
 from oneshot.recipe import Config, Recipe, flat, unflat
 from oneshot.samplers.balanced import Balanced
 from oneshot.samplers.base import Sampler
@@ -22,7 +24,11 @@ from oneshot.samplers.fair import StrictlyFair
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Space
 from oneshot.spaces import space_named
+from oneshot.spaces.fairnas import FairNas
+from oneshot.spaces.nasbench101 import NasBench101
 from oneshot.spaces.nasbench201 import NasBench201
+from oneshot.supernets.fairnas import FairNasNet
+from oneshot.supernets.nasbench101 import NasBench101Net
 from oneshot.supernets.nasbench201 import NasBench201Net
 
 SAMPLERS: dict[str, Callable[[Space, Config], Sampler]] = {
@@ -36,11 +42,27 @@ METHODS: dict[str, Callable[[Space, Sampler], Method]] = {
     "darts": lambda space, sampler: Darts(space),
 }
 
+CONTEXTS: dict[str, type[ContextWeights] | None] = {
+    "none": None, "bias": Bias, "shared-bias": SharedBias, "attention": Attention, "attention-2": Attention2,
+    "split": Split,
+}  # fmt: skip
+
 
 def network(space: Space, config: Config, classes: int, affine: bool = False) -> nn.Module:
-    """A freshly initialised skeleton for a space: the supernet, or with `space.only(arch)` one stand-alone network."""
+    """A freshly initialised skeleton for a space: the supernet, or with `space.only(arch)` one stand-alone network.
+
+    A stand-alone network (`affine`) has one choice everywhere, on which nothing can depend.
+    """
+    weights = named("context", CONTEXTS, config.context)
+    dependence = None if affine or weights is None else Dependence(weights, config.depth, config.priors == "graph")
     if isinstance(space, NasBench201):
-        return NasBench201Net(space, config.channels, config.cells, classes, affine, config.pool_conv)
+        return NasBench201Net(space, config.channels, config.cells, classes, affine, config.pool_conv, dependence)
+    if dependence is not None:
+        raise ValueError(f"the skeleton of {space.name} has no context-dependent weights: context must be none")
+    if isinstance(space, NasBench101):
+        return NasBench101Net(space, config.channels, config.cells, classes, affine)
+    if isinstance(space, FairNas):
+        return FairNasNet(space, config.channels, classes)
     raise ValueError(f"no network skeleton for the space {space.name}")
 
 
@@ -82,7 +104,15 @@ def build(
     device: str | torch.device = "cpu",
     folder: RunFolder | None = None,
 ) -> Run:
-    """Make every object of a configuration, the weights initialised from its seed; ValueError names what is unknown."""
+    """Make every object of a configuration, the weights initialised from its seed; ValueError names what is unknown.
+
+    `init_from` is left to `initialise`.
+    """
+    if (config.context == "split") != (recipe.split_epoch > 0):
+        raise ValueError(
+            f"context split and a split_epoch from 1 to {recipe.epochs - 1} belong together, "
+            f"got context {config.context} and split_epoch {recipe.split_epoch}"
+        )
     space = space_named(config.space)
     sampler = named("sampler", SAMPLERS, config.sampler)(space, config)
     method = named("method", METHODS, config.method)(space, sampler)
@@ -103,6 +133,20 @@ def open_run(path: str | Path, data_dir: str | Path | None = None, device: str |
     loaded = folder.load()
     if loaded is None:
         raise ValueError(f"{path} holds no checkpoint yet; `oneshot train --out {path}` continues it")
+    split_if_due(run.net, run.recipe.split_epoch, loaded[1]["epoch"])
     load_network(run.net, loaded[0])
     run.net.eval()
     return run
+
+
+def initialise(run: Run) -> None:
+    """Take the weights of the run that `init_from` names, converted to this run's context; nothing if it names none."""
+    if not run.config.init_from:
+        return
+    folder = RunFolder(run.config.init_from)
+    space, loaded = folder.config.get("space"), folder.load()
+    if space != run.config.space:
+        raise ValueError(f"init_from: {folder.path} is a run of space {space}, this one is of {run.config.space}")
+    if loaded is None:
+        raise ValueError(f"init_from: {folder.path} holds no checkpoint yet")
+    convert_network(run.net, loaded[0])

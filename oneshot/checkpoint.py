@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from oneshot.files import read_json, replacing, write_json
+
+CONTEXTS = "contexts."
+"""What the names of weights begin with that depend on earlier choices, see `oneshot.nn.context`."""
 
 
 class RunFolder:
@@ -149,15 +153,46 @@ def network_state(net: nn.Module) -> dict[str, Tensor]:
 
 def load_network(net: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copy a saved state into a network of the same shape; ValueError names what does not fit."""
-    saved = {key.removeprefix("net."): value for key, value in state.items() if key.startswith("net.")}
+    _load(net, _saved(state))
+
+
+def convert_network(net: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copy the weights that all choices share, and keep the network's own where weights depend on earlier choices.
+
+    So a baseline becomes a bias supernet (zeros) or one that is yet to split, and a bias supernet a baseline, without
+    its biases. ValueError for a checkpoint after its split: several copies cannot become one.
+    """
+    shared = {key: value for key, value in _saved(state).items() if not key.startswith(CONTEXTS)}
+    _load(net, shared | {key: value for key, value in net.state_dict().items() if key.startswith(CONTEXTS)})
+
+
+def _saved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix("net."): value for key, value in state.items() if key.startswith("net.")}
+
+
+def _load(net: nn.Module, saved: Mapping[str, Tensor]) -> None:
     own = net.state_dict()
     shapes = [k for k in sorted(own.keys() & saved.keys()) if own[k].shape != saved[k].shape]
     odd = sorted(own.keys() ^ saved.keys()) + [f"{k} {tuple(saved[k].shape)} for {tuple(own[k].shape)}" for k in shapes]
     if odd:
         raise ValueError(
             f"the checkpoint does not fit this network: {len(odd)} differences, first {', '.join(odd[:3])}"
+            + _explained(own.keys() - saved.keys(), saved.keys() - own.keys())
         )
     net.load_state_dict(saved)
+
+
+def _explained(missing: Set[str], unexpected: Set[str]) -> str:
+    """What the names say if all of the difference is weights that depend on earlier choices."""
+    names = missing | unexpected
+    if names and all(name.startswith(CONTEXTS) for name in names):
+        which = "context weights (bias or attention)"
+    elif names and all(re.search(r"\.options\.\d+\.", name) for name in names):
+        which = "copies of split weights"
+    else:
+        return ""
+    has, lacks = ("network", "checkpoint") if missing else ("checkpoint", "network")
+    return f"; the {has} has {which} that the {lacks} lacks; --init-from converts, except after a split"
 
 
 def optimizer_state(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -1,19 +1,29 @@
-"""Gates: which options run at which site, with what weight. All methods differ only in the gates that they hand out."""
+"""Gates: which options run at which site, with what weight. All methods differ only in the gates that they hand out.
+
+A *context* is a combination of the choices at the prior sites of a site. Who mixes options mixes contexts: they are
+averaged with the products of the gates' weights, scaled to sum to 1.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor
 
 from oneshot.space import Arch, Space
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Gate = tuple[tuple[int, "float | Tensor"], ...]
+Gate = tuple[tuple[int, float | Tensor], ...]
 """The (option, weight) pairs that run at one site; an option that is not in the gate is not computed."""
 Gates = tuple[Gate, ...]
 """One gate a site, in the order of `Space.sites`."""
+Context = int | Tensor
+"""A site's context: the index of its combination, or weights [contexts] over all of them that sum to 1."""
+
+MOST_CONTEXTS = 1_000_000
+"""Combinations of a site's choice and its priors'; more are a mistake in the depth."""
 
 
 def fixed(space: Space, arch: Arch) -> Gates:
@@ -28,3 +38,81 @@ def mixture(space: Space, weights: Sequence[Tensor]) -> Gates:
             raise ValueError(f"{decision.name} takes {len(decision.options)} weights, got shape {tuple(vector.shape)}")
     each = [tuple(enumerate(vector.unbind())) for vector in weights]
     return tuple(each[decision] for decision in space.sites)
+
+
+@dataclass(frozen=True)
+class Priors:
+    """The earlier sites on whose choices each site depends, and the number of options of every site.
+
+    A context's index counts through its priors' options with the last prior running fastest.
+    """
+
+    options: tuple[int, ...]
+    before: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, options: Sequence[int], depth: int, edges: Sequence[tuple[int, int]] | None = None) -> Priors:
+        """The `depth` sites before each, or with `edges` (source, target) those that lead to its edge's source.
+
+        The first sites have fewer, and the very first none. ValueError for a depth that no site can have.
+        """
+        if not 1 <= depth < len(options):
+            raise ValueError(f"depth must be from 1 to {len(options) - 1} for {len(options)} choices, got {depth}")
+        before = [tuple(range(site)) for site in range(len(options))]
+        if edges is not None:
+            ends = [end for _, end in edges]
+            before = [tuple(s for s in before[site] if ends[s] == edges[site][0]) for site in range(len(options))]
+        priors = cls(tuple(options), tuple(sites[-depth:] for sites in before))
+        most = max(priors.contexts(site) * count for site, count in enumerate(options))
+        if most > MOST_CONTEXTS:
+            raise ValueError(
+                f"depth {depth} makes {most:,} combinations of choices, expected {MOST_CONTEXTS:,} at most"
+            )
+        return priors
+
+    @property
+    def dependent(self) -> list[int]:
+        """The sites that have priors."""
+        return [site for site, sites in enumerate(self.before) if sites]
+
+    def contexts(self, site: int) -> int:
+        """How many contexts a site has; 1 without priors."""
+        return prod(self.options[prior] for prior in self.before[site])
+
+    def choices(self, site: int, gates: Gates, device: torch.device) -> list[int | Tensor]:
+        """The option at each prior, or the options' weights."""
+        return [choice(gates[prior], self.options[prior], device) for prior in self.before[site]]
+
+    def context(self, site: int, gates: Gates, device: torch.device) -> Context:
+        index, weights = 0, None
+        for prior, chosen in zip(self.before[site], self.choices(site, gates, device), strict=True):
+            count = self.options[prior]
+            if weights is None and isinstance(chosen, int):
+                index = index * count + chosen
+                continue
+            if weights is None:
+                weights = _one_hot(index, prod(self.options[p] for p in self.before[site] if p < prior), device)
+            vector = _one_hot(chosen, count, device) if isinstance(chosen, int) else chosen
+            weights = (weights[:, None] * vector).flatten()
+        return index if weights is None else weights
+
+
+def choice(gate: Gate, count: int, device: torch.device) -> int | Tensor:
+    """The one option of a gate, else how much each option weighs [options], summing to 1.
+
+    All weigh alike where nothing runs.
+    """
+    if len(gate) == 1:
+        return gate[0][0]
+    if not gate:
+        return torch.full((count,), 1 / count, device=device)
+    weights = torch.stack([torch.as_tensor(weight, dtype=torch.float32, device=device) for _, weight in gate])
+    options = torch.tensor([option for option, _ in gate], device=device)
+    vector = torch.zeros(count, device=device).index_add(0, options, weights)
+    return vector / vector.sum()
+
+
+def _one_hot(index: int, count: int, device: torch.device) -> Tensor:
+    vector = torch.zeros(count, device=device)
+    vector[index] = 1.0
+    return vector

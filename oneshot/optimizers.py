@@ -1,8 +1,8 @@
-"""The optimisers of weights, built from a recipe. A parameter without a gradient is never touched."""
+"""The optimisers of weights, built from a recipe. What has no gradient is never touched, be it a row of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -15,14 +15,21 @@ ADAM_RATE = 0.3
 
 
 def of_weights(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser of all parameters, BatchNorm without weight decay; `set_rate` sets its learning rate."""
+    """The recipe's optimiser of all parameters, BatchNorm without weight decay; `set_rate` sets its learning rate.
+
+    Each row of a table (an embedding with sparse gradients) has momentum and weight decay of its own.
+    """
     norms = {p for m in net.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}
+    tables = {m.weight for m in net.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag) and m.sparse}
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in net.parameters() if p not in norms], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in net.parameters() if p not in norms | tables], "weight_decay": recipe.weight_decay},
         {"params": [p for p in net.parameters() if p in norms], "weight_decay": 0.0},
     ]
+    if tables:
+        ordered = [p for p in net.parameters() if p in tables]
+        groups.append({"params": ordered, "weight_decay": recipe.weight_decay, "table": True})
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.nesterov, foreach=True)
+        return SGD(groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.nesterov, foreach=True)
     # not the first convolution, which sees the images' channels
     convs = (m for m in net.modules() if isinstance(m, nn.Conv2d) and m.groups == 1 and m.in_channels > 4)
     matrices = {m.weight for m in convs}
@@ -37,6 +44,51 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
+def take_over(
+    made: torch.optim.Optimizer, old: torch.optim.Optimizer, origin: Mapping[nn.Parameter, nn.Parameter]
+) -> None:
+    """Give a new optimiser the old one's state (momentum), a parameter with an origin a copy of its origin's."""
+    for group in made.param_groups:
+        for p in group["params"]:
+            state = old.state.get(origin.get(p, p))
+            if state:
+                made.state[p] = {key: value.clone() for key, value in state.items() if value is not None}
+
+
+def used_rows(table: Tensor) -> tuple[Tensor | slice, Tensor]:
+    """The rows of a table that have a gradient, and that gradient; all of them where it is dense."""
+    assert table.grad is not None
+    if not table.grad.is_sparse:
+        return slice(None), table.grad
+    grad = table.grad.coalesce()
+    return grad.indices()[0], grad.values()
+
+
+class SGD(torch.optim.SGD):
+    """PyTorch's, that also takes groups with `table`, whose rows are parameters of their own."""
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        for group in self.param_groups:
+            if not group.get("table"):
+                continue
+            for p in group["params"]:
+                if p.grad is not None:
+                    self._rows(p, group)
+                    p.grad = None
+        super().step()
+
+    def _rows(self, p: Tensor, group: dict[str, Any]) -> None:
+        rows, grad = used_rows(p)
+        grad = grad + group["weight_decay"] * p[rows]
+        if group["momentum"]:
+            buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+            moved = group["momentum"] * buffer[rows] + grad
+            buffer[rows] = moved
+            grad = grad + group["momentum"] * moved if group["nesterov"] else moved
+        p[rows] -= group["lr"] * grad
+
+
 class Muon(torch.optim.Optimizer):
     """Momentum orthogonalised (K. Jordan et al., "Muon", 2024) in groups with `matrix`; Adam in the others.
 
@@ -47,14 +99,16 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self, params: Iterable[dict[str, Any]], lr: float, momentum: float = 0.95, nesterov: bool = True
     ) -> None:
-        super().__init__(params, {"lr": lr, "weight_decay": 0.0, "matrix": False})
+        super().__init__(params, {"lr": lr, "weight_decay": 0.0, "matrix": False, "table": False})
         self.momentum, self.nesterov = momentum, nesterov
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
-            if not params:
+            if group["table"]:
+                for p in params:
+                    self._rows(p, group)
                 continue
             for p in params:
                 p.mul_(1 - group["lr"] * group["weight_decay"])
@@ -89,10 +143,21 @@ class Muon(torch.optim.Optimizer):
             scale = (square / (1 - beta2**count)).sqrt_().add_(1e-8)
             p.addcdiv_(mean, scale, value=-rate / (1 - beta1**count))
 
+    def _rows(self, p: Tensor, group: dict[str, Any], beta1: float = 0.9, beta2: float = 0.99) -> None:
+        rows, grad = used_rows(p)
+        steps, means, squares = self._state(p, "step", 1), self._state(p, "exp_avg"), self._state(p, "exp_avg_sq")
+        step, mean = steps[rows] + 1, means[rows].lerp(grad, 1 - beta1)
+        square = squares[rows].lerp(grad.square(), 1 - beta2)
+        steps[rows], means[rows], squares[rows] = step, mean, square
+        scale = (square / (1 - beta2**step)).sqrt() + 1e-8
+        direction = mean / (1 - beta1**step) / scale
+        p[rows] = p[rows] * (1 - group["lr"] * group["weight_decay"]) - ADAM_RATE * group["lr"] * direction
+
     def _state(self, p: Tensor, key: str, dimensions: int | None = None) -> Tensor:
+        """A tensor of zeros: as the parameter, a scalar (0 dimensions), or one number a row (1)."""
         state = self.state[p]
         if key not in state:
-            state[key] = torch.zeros_like(p) if dimensions is None else torch.zeros(())
+            state[key] = torch.zeros(()) if dimensions == 0 else torch.zeros_like(p[:, :1] if dimensions else p)
         return state[key]
 
 

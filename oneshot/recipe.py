@@ -30,6 +30,7 @@ class Recipe:
         arch_learning_rate: Adam's, for methods with architecture parameters (arXiv 1806.09055, section 3.1.1)
         arch_weight_decay: Adam's
         precision: float32, bf16 (autocast), or auto, which is bf16 on a GPU and float32 on a CPU
+        split_epoch: epochs after which every context gets a copy of its own of the weights (context split), 0 never
     """
 
     epochs: int = 250
@@ -49,6 +50,7 @@ class Recipe:
     arch_learning_rate: float = 3e-4
     arch_weight_decay: float = 1e-3
     precision: str = "auto"
+    split_epoch: int = 0
 
     def __post_init__(self) -> None:
         least = {"epochs": 1, "batch_size": 1, "learning_rate": 0, "final_learning_rate": 0, "warmup_epochs": 0}
@@ -58,6 +60,11 @@ class Recipe:
                 raise ValueError(f"{name} must be a finite number of at least {bound}, got {getattr(self, name)}")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs must be below the {self.epochs} epochs, got {self.warmup_epochs}")
+        if not 0 <= self.split_epoch < self.epochs:
+            raise ValueError(
+                f"split_epoch must lie inside the {self.epochs} epochs, from 1 to {self.epochs - 1} (0 never splits), "
+                f"got {self.split_epoch}"
+            )
         if self.optimizer not in ("sgd", "muon"):
             raise ValueError(f"optimizer must be sgd or muon, got {self.optimizer!r}")
         if self.momentum >= 1:
@@ -90,6 +97,10 @@ class Config:
         sampler: uniform, fair or balanced
         bucket_weights: how often balanced draws each of the space's buckets, relative to the others; () equally often
         seed: of the weights, the paths and the order of the images
+        context: weights that depend on earlier choices: none, bias, shared-bias, attention, attention-2, or split
+        depth: on how many earlier choices
+        priors: order (the last choices in plain order) or graph (those at the edges into the edge's source node)
+        init_from: run folder whose weights the training begins with, whatever their context; '' for random ones
     """
 
     space: str = "nasbench201"
@@ -103,13 +114,21 @@ class Config:
     sampler: str = "uniform"
     bucket_weights: tuple[float, ...] = ()
     seed: int = 0
+    context: str = "none"
+    depth: int = 1
+    priors: str = "order"
+    init_from: str = ""
 
     def __post_init__(self) -> None:
-        for name, bound in {"channels": 1, "cells": 1, "seed": 0, "image_size": 0}.items():
+        for name, bound in {"channels": 1, "cells": 1, "seed": 0, "image_size": 0, "depth": 1}.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
         if not all(isinstance(w, int | float) and 0 <= w < math.inf for w in self.bucket_weights):
             raise ValueError(f"bucket_weights must be numbers of at least 0, got {self.bucket_weights}")
+        if self.priors not in ("order", "graph"):
+            raise ValueError(f"priors must be order or graph, got {self.priors!r}")
+        if self.context == "split" and self.depth != 1:
+            raise ValueError(f"split weights depend on one earlier choice: depth must be 1, got {self.depth}")
 
 
 def flat(config: Config, recipe: Recipe) -> dict[str, Any]:
@@ -118,9 +137,14 @@ def flat(config: Config, recipe: Recipe) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
+LATER: dict[str, Any] = {"context": "none", "depth": 1, "priors": "order", "init_from": "", "split_epoch": 0}
+"""Values of options that older run folders do not record."""
+
+
 def unflat(document: Mapping[str, Any]) -> tuple[Config, Recipe]:
     """The configuration of a run folder; ValueError names keys that are unknown, missing or of another type."""
     parts = []
+    document = {**LATER, **document}
     names = {f.name for kind in (Config, Recipe) for f in fields(kind)}
     if names ^ set(document):
         odd = ", ".join(sorted(names ^ set(document)))

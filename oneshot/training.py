@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,8 @@ from oneshot import distributed
 from oneshot.checkpoint import RunFolder, load_network, load_optimizer, network_state, optimizer_state
 from oneshot.data import Augmentation, Images, training_batches
 from oneshot.methods.base import Batch, Method
-from oneshot.optimizers import of_weights, set_rate
+from oneshot.nn.choice import split, split_if_due
+from oneshot.optimizers import of_weights, set_rate, take_over
 from oneshot.provenance import environment
 from oneshot.recipe import Recipe
 
@@ -51,13 +52,17 @@ def train(
     same arguments, each works on its share of every batch, and the first one writes.
     """
     keep_freed_memory()
+    loaded = None if folder is None else folder.load()
+    split_if_due(net, recipe.split_epoch, loaded[1]["epoch"] if loaded else 0)
     weights, arch = _optimizers(net, method, recipe)
-    first, seconds = _resume(net, weights, arch, folder)
+    first, seconds = _resume(net, weights, arch, folder, loaded)
     saved = time.monotonic()
     board = _board(folder, first)
     net.train()
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
+        if epoch and epoch == recipe.split_epoch:
+            weights = _split(net, weights, recipe)
         loss = train_epoch(net, method, images, held_out, recipe, seed, epoch, weights, arch)
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss became {loss} in epoch {epoch + 1}; try a smaller learning rate")
@@ -120,9 +125,10 @@ def train_epoch(
             total += loss.detach()
             count += 1
             _move(arch)
-        distributed.average_gradients(parameters)
+        used = _used(parameters)
+        distributed.average_gradients(used)
         if recipe.gradient_clip:
-            nn.utils.clip_grad_norm_(parameters, recipe.gradient_clip)
+            nn.utils.clip_grad_norm_(used, recipe.gradient_clip)
         weights.step()
         weights.zero_grad(set_to_none=True)
     return float(distributed.average(total)) / max(count, 1)
@@ -161,6 +167,30 @@ def _optimizers(
     return weights, torch.optim.Adam(parameters, recipe.arch_learning_rate, **options)
 
 
+def _split(net: nn.Module, weights: torch.optim.Optimizer, recipe: Recipe) -> torch.optim.Optimizer:
+    """Split the weights; the optimiser of all copies, each with the momentum of what it is a copy of."""
+    origin = split(net)
+    made = of_weights(net, recipe)
+    take_over(made, weights, origin)
+    return made
+
+
+def _used(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """What has a gradient; of a table with a sparse one the rows that have, which share that gradient's memory."""
+    found = []
+    for p in parameters:
+        if p.grad is None:
+            continue
+        if p.grad.is_sparse:
+            p.grad = p.grad.coalesce()
+            rows = nn.Parameter(torch.empty_like(p.grad.values()))
+            rows.grad = p.grad.values()
+            found.append(rows)
+        else:
+            found.append(p)
+    return found
+
+
 def _move(arch: torch.optim.Optimizer | None) -> None:
     """Step the architecture parameters if the last loss reached them."""
     if arch is not None:
@@ -180,10 +210,13 @@ def _state(net: nn.Module, weights: torch.optim.Optimizer, arch: torch.optim.Opt
 
 
 def _resume(
-    net: nn.Module, weights: torch.optim.Optimizer, arch: torch.optim.Optimizer | None, folder: RunFolder | None
+    net: nn.Module,
+    weights: torch.optim.Optimizer,
+    arch: torch.optim.Optimizer | None,
+    folder: RunFolder | None,
+    loaded: tuple[dict[str, Tensor], dict[str, Any]] | None,
 ) -> tuple[int, float]:
-    """Load the folder's state; returns the finished epochs and the seconds they took."""
-    loaded = None if folder is None else folder.load()
+    """Take over what the folder holds; returns the finished epochs and the seconds they took."""
     if folder is not None and distributed.rank() == 0:
         folder.rewind(loaded[1]["epoch"] if loaded else 0)
     if loaded is None:

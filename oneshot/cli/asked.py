@@ -97,7 +97,7 @@ def _opened_standalone(args: Any) -> Opened:
     from oneshot.recipe import unflat
 
     config, recipe = unflat(RunFolder(args.run).config)
-    recipe = replace(recipe, epochs=args.standalone)
+    recipe = replace(recipe, epochs=args.standalone, split_epoch=0)
     where = device(args)
     dataset = load(config.dataset, args.data_dir, config.image_size or None, where)
     evaluator = StandaloneEvaluator(Standalone(config, recipe, args.data_dir, where))

@@ -14,7 +14,7 @@ EXAMPLE = "oneshot train --preset paper --dataset cifar10 --seed 1 --out runs/pa
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
     from oneshot import distributed
-    from oneshot.catalogue import build
+    from oneshot.catalogue import build, initialise
     from oneshot.checkpoint import RunFolder
     from oneshot.progress import Progress
     from oneshot.training import train
@@ -24,6 +24,8 @@ def main(argv: Sequence[str]) -> None:
     distributed.start(where)
     try:
         run = build(config, recipe, args.data_dir, where)
+        if RunFolder(args.out).commit is None:
+            initialise(run)
         first = distributed.rank() == 0
         if first:
             RunFolder.create(args.out, flat(config, recipe))

@@ -1,55 +1,132 @@
-"""The choice block: the options of one site, of which a gate picks the ones that run."""
+"""The choice block: the options of one site, of which a gate picks the ones that run, and a context their weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
 from oneshot.gates import Gate
-from oneshot.nn.operations import Operations, Prepared, Zero
+from oneshot.nn.context import ALONE, Context, Given
+from oneshot.nn.feature import Feature, added, repeated
+from oneshot.nn.operations import Operations, Pool, Prepared, ReluConvNorm, Skip, Zero
+from oneshot.nn.shifted import channels
 
-
-class Feature:
-    """A tensor, and what operations that share it prepared from it (ReLU, pooling), each computed once."""
-
-    def __init__(self, value: Tensor) -> None:
-        self.value = value
-        self._prepared: dict[Callable[[Tensor], Tensor], Tensor] = {}
-
-    def prepared(self, how: Callable[[Tensor], Tensor]) -> Tensor:
-        if how not in self._prepared:
-            self._prepared[how] = how(self.value)
-        return self._prepared[how]
+__all__ = ["ChoiceBlock", "Feature", "split", "split_if_due"]
 
 
 class ChoiceBlock(nn.Module):
-    """The candidate operations of one site."""
+    """The candidate operations of one site; `contexts` is the number of copies that a split makes of them."""
 
     def __init__(
-        self, options: Sequence[str], operations: Operations, channels_in: int, channels_out: int, stride: int = 1
+        self,
+        options: Sequence[str],
+        operations: Operations,
+        channels_in: int,
+        channels_out: int,
+        stride: int = 1,
+        contexts: int = 1,
     ) -> None:
         super().__init__()
         unknown = [option for option in options if option not in operations]
         if unknown:
             raise ValueError(f"no operation named {', '.join(unknown)}; there are {', '.join(operations)}")
         self.options = nn.ModuleList(operations[option](channels_in, channels_out, stride) for option in options)
+        self.count, self.contexts = len(options), contexts
+
+    @property
+    def is_split(self) -> bool:
+        return len(self.options) > self.count
+
+    def split(self) -> dict[nn.Parameter, nn.Parameter]:
+        """Give every context a copy of the options; returns the parameter that each new one is a copy of.
+
+        The option i of context c is then `options[c * count + i]`.
+        """
+        if self.is_split:
+            raise ValueError(f"the weights are split already, into {self.contexts} contexts")
+        origin: dict[nn.Parameter, nn.Parameter] = {}
+        first = list(self.options)
+        for _ in range(1, self.contexts):
+            for option in first:
+                copied = copy.deepcopy(option)
+                origin.update(zip(copied.parameters(), option.parameters(), strict=True))
+                self.options.append(copied)
+        return origin
 
     def runs(self, gate: Gate) -> bool:
         """Whether the gate asks for anything but zeros."""
         return any(not isinstance(self.options[option], Zero) for option, _ in gate)
 
-    def forward(self, x: Feature, gate: Gate) -> Tensor:
+    def prepare(self, x: Feature, gate: Gate, given: Given = ALONE) -> list[Tensor | None]:
+        """What `Feature.rectify` is to make of x for this block: the vector that each operation adds before a ReLU."""
+        pairs = zip(gate, given.shift or [None] * len(gate), strict=True)
+        wanted = [shift for (option, _), shift in pairs if isinstance(self.options[option], ReluConvNorm)]
+        if len(wanted) < len(gate):
+            _ = x.value  # somebody takes the sum itself: it is made only once if it is made first
+        return wanted
+
+    def forward(self, x: Feature, gate: Gate, given: Given = ALONE) -> Tensor:
         """The weighted sum over the gate's options; a weight of exactly 1.0 costs nothing."""
-        total: Tensor | None = None
-        for option, weight in gate:
-            operation = self.options[option]
-            if isinstance(operation, Zero):
+        return self.lazy(x, gate, given).whole()
+
+    def lazy(self, x: Feature, gate: Gate, given: Given = ALONE) -> Feature:
+        """`forward` whose sum is not yet made: whoever adds or rectifies the result does so in one go."""
+        total: Feature | None = None
+        for number, (option, weight) in enumerate(gate):
+            if isinstance(self.options[option], Zero):
                 continue
-            y = operation(x.prepared(operation.prepare) if isinstance(operation, Prepared) else x.value)
-            if not (isinstance(weight, float) and weight == 1.0):
-                y = y * weight
-            total = y if total is None else total + y
+            own = x.scaled(given.scale[number]) if given.scale else x
+            shift = given.shift[number] if given.shift else None
+            for context, share in self._copies(given.context):
+                y = _applied(self.options[context * self.count + option], own, shift).times(share).times(weight)
+                total = y if total is None else total + y
         if total is None:
             raise AssertionError("a block whose gate holds only zeros must be left out, see `runs`")
         return total
+
+    def _copies(self, context: Context) -> Iterator[tuple[int, float | Tensor]]:
+        if not self.is_split:
+            yield 0, 1.0
+        elif isinstance(context, int):
+            yield context, 1.0
+        else:
+            yield from enumerate(context.unbind())
+
+
+def split(net: nn.Module) -> dict[nn.Parameter, nn.Parameter]:
+    """Split every choice block of a network that was built for it; returns each new parameter's origin.
+
+    ValueError for a second split, and for a network that has no contexts to split into.
+    """
+    blocks = [module for module in net.modules() if isinstance(module, ChoiceBlock) and module.contexts > 1]
+    if not blocks:
+        raise ValueError("this network has no weights to split: it was built without the context split")
+    return {new: old for block in blocks for new, old in block.split().items()}
+
+
+def split_if_due(net: nn.Module, split_epoch: int, epoch: int) -> None:
+    """Give a network the shape that it has after `epoch` epochs, split after `split_epoch` of them (0 for never)."""
+    is_split = any(isinstance(module, ChoiceBlock) and module.is_split for module in net.modules())
+    if 0 < split_epoch < epoch and not is_split:
+        split(net)
+
+
+def _applied(operation: nn.Module, x: Feature, shift: Tensor | None) -> Feature:
+    """The operation on the feature plus the shift, in as few passes over the images as it takes."""
+    how = operation.prepare if isinstance(operation, Prepared) else None
+    if isinstance(operation, ReluConvNorm) and x.is_rectified(shift):
+        return repeated(operation, x.rectified(shift), x.images)
+    shift = added(x.shift, shift)
+    if shift is None:
+        return repeated(operation, x.value if how is None else x.prepared(how), x.images)
+    if isinstance(operation, Skip):
+        return Feature(x.value, shift=shift, images=x.images)
+    if isinstance(operation, Pool):  # a constant's average is that constant
+        pooled = x.prepared(operation.prepare)
+        if operation.project is None:
+            return Feature(pooled, shift=shift, images=x.images)
+        return repeated(operation, pooled + channels(shift, pooled), x.images)
+    value = x.value + channels(shift, x.value)
+    return repeated(operation, value if how is None else how(value), x.images)

@@ -2,48 +2,75 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Mapping, Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot.gates import Gates
-from oneshot.nn.choice import ChoiceBlock, Feature
+from oneshot.nn.choice import ChoiceBlock
+from oneshot.nn.context import ALONE, Dependence, Given
+from oneshot.nn.feature import Feature, zeros
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.operations import Conv, Operations, ReluConvNorm, nasbench201
 from oneshot.spaces.nasbench201 import EDGES, NasBench201
 
+NOTHING: Mapping[int, Given] = {}
+
 
 class Cell(nn.Module):
-    """Four nodes, a choice block on each edge; what is not on a live path is absent, not computed as zeros."""
+    """Four nodes, a choice block on each edge; what is not on a live path is absent, not computed as zeros.
 
-    def __init__(self, space: NasBench201, operations: Operations, channels: int) -> None:
+    Unless a bias is added to it: then a node that nothing reaches is zeros, and what leaves it runs.
+    """
+
+    def __init__(
+        self, space: NasBench201, operations: Operations, channels: int, copies: Sequence[int] = (1,) * len(EDGES)
+    ) -> None:
         super().__init__()
-        self.edges = nn.ModuleList(ChoiceBlock(d.options, operations, channels, channels) for d in space.decisions)
+        self.edges = nn.ModuleList(
+            ChoiceBlock(decision.options, operations, channels, channels, contexts=count)
+            for decision, count in zip(space.decisions, copies, strict=True)
+        )
 
     def forward(self, x: Tensor, gates: Gates) -> Tensor:
-        live = self._live(gates)
-        nodes: dict[int, Feature] = {0: Feature(x)}
-        for target in range(1, 4):
-            total: Tensor | None = None
-            for edge, (source, end) in enumerate(EDGES):
-                if end == target and edge in live:
-                    y = self.edges[edge](nodes[source], gates[edge])
-                    total = y if total is None else total + y
-            if total is not None:
-                nodes[target] = Feature(total)
-        return nodes[3].value if 3 in nodes else torch.zeros_like(x)
+        return self.lazy(Feature(x), gates, NOTHING, self.live(gates)).whole()
 
-    def _live(self, gates: Gates) -> set[int]:
-        """The edges that lie between the input and the output along edges that run."""
-        runs = [edge for edge in range(len(EDGES)) if self.edges[edge].runs(gates[edge])]  # pyright: ignore
-        reached, needed = {0}, {3}
+    def lazy(self, x: Feature, gates: Gates, told: Mapping[int, Given], live: Sequence[int]) -> Feature:
+        """`forward` for the next cell, given what the blocks are told and which edges run."""
+        nodes: list[Feature] = []
+        for node in range(4):
+            total = None if node else x
+            for edge in live:
+                source, target = EDGES[edge]
+                if target == node:
+                    y = self._block(edge).lazy(nodes[source], gates[edge], told.get(edge, ALONE))
+                    total = y if total is None else total + y
+            leaving = [edge for edge in live if EDGES[edge][0] == node]
+            if total is None:
+                total = zeros(x) if leaving or node == 3 else x
+            rest = [self._block(e).prepare(total, gates[e], told.get(e, ALONE)) for e in leaving]
+            total.rectify(shift for shifts in rest for shift in shifts)
+            nodes.append(total)
+        return nodes[3]
+
+    def live(self, gates: Gates, adds: bool = False) -> Sequence[int]:
+        """The edges that lie between the input and the output along edges that run.
+
+        Where something is added to zeros, a way may also begin at an inner node.
+        """
+        runs = [edge for edge in range(len(EDGES)) if self._block(edge).runs(gates[edge])]
+        reached, needed = {0, 1, 2} if adds else {0}, {3}
         for edge in runs:  # sources come before targets in EDGES
             if EDGES[edge][0] in reached:
                 reached.add(EDGES[edge][1])
         for edge in reversed(runs):
             if EDGES[edge][1] in needed:
                 needed.add(EDGES[edge][0])
-        return {edge for edge in runs if EDGES[edge][0] in reached and EDGES[edge][1] in needed}
+        return [edge for edge in runs if EDGES[edge][0] in reached and EDGES[edge][1] in needed]
+
+    def _block(self, edge: int) -> ChoiceBlock:
+        return self.edges[edge]  # pyright: ignore[reportReturnType]
 
 
 class Reduction(nn.Module):
@@ -64,7 +91,8 @@ class NasBench201Net(nn.Module):
     """A supernet of a NAS-Bench-201 space, or of one architecture alone (`space.only(arch)`, `affine=True`).
 
     At C=16, two cells a stage and 10 classes it has 718,426 parameters; with `pool_conv` 782,938
-    (arXiv 2104.11522, Table 3).
+    (arXiv 2104.11522, Table 3). `dependence` makes weights depend on earlier choices of the cell; all cells share the
+    topology, so that they share the contexts, but each has vectors or copies of its own.
     """
 
     def __init__(
@@ -75,6 +103,7 @@ class NasBench201Net(nn.Module):
         classes: int = 10,
         affine: bool = False,
         pool_conv: bool = False,
+        dependence: Dependence | None = None,
     ) -> None:
         super().__init__()
         if min(channels, cells, classes) < 1:
@@ -82,22 +111,34 @@ class NasBench201Net(nn.Module):
         self.space = space
         self.stem = nn.Sequential(Conv(3, channels, 3), BatchNorm(channels))
         operations = nasbench201(affine, pool_conv)
+        widths = [channels << stage for stage in range(3)]
+        inputs = [[width for width in widths for _ in range(cells)]] * len(EDGES)
+        options = [len(decision.options) for decision in space.decisions]
+        priors = dependence.priors(options, EDGES) if dependence else None
+        copies = dependence.copies(priors) if dependence and priors else [1] * len(EDGES)
         blocks: list[nn.Module] = []
-        for stage in range(3):
-            width = channels << stage
+        for stage, width in enumerate(widths):
             if stage:
                 blocks.append(Reduction(width // 2, width))
-            blocks.extend(Cell(space, operations, width) for _ in range(cells))
+            blocks.extend(Cell(space, operations, width, copies) for _ in range(cells))
         self.blocks = nn.ModuleList(blocks)
         self.norm = BatchNorm(channels << 2)
         self.classifier = nn.Linear(channels << 2, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        # last, so that the other weights are those of a network without them
+        self.contexts = dependence.weights(priors, inputs) if dependence and priors else None
 
     def forward(self, x: Tensor, gates: Gates) -> Tensor:
         """Logits [B, classes] of images [B, 3, H, W], float, normalised; H and W divisible by four."""
-        x = self.stem(x)
+        live = self.blocks[0].live(gates, adds=self.contexts is not None and self.contexts.adds)  # pyright: ignore
+        told = iter(() if self.contexts is None else self.contexts(gates, live))
+        feature = Feature(self.stem(x))
         for block in self.blocks:
-            x = block(x, gates) if isinstance(block, Cell) else block(x)
+            if isinstance(block, Cell):
+                feature = block.lazy(feature, gates, next(told, NOTHING), live)
+            else:
+                feature = Feature(block(feature.whole()))
+        x = feature.whole()
         return self.classifier(F.relu(self.norm(x)).mean((2, 3)))

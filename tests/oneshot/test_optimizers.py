@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot.optimizers import ADAM_RATE, Muon, of_weights, orthogonalised, set_rate
+from oneshot.optimizers import ADAM_RATE, SGD, Muon, of_weights, orthogonalised, set_rate, take_over
 from oneshot.recipe import Recipe
 
 MUON = Recipe(optimizer="muon", learning_rate=0.01, momentum=0.9, nesterov=True, weight_decay=0.1)
@@ -98,3 +98,36 @@ def test_the_rate_is_every_groups() -> None:
     optimizer = of_weights(small(), MUON)
     set_rate(optimizer, 0.0)
     assert [group["lr"] for group in optimizer.param_groups] == [0.0, 0.0, 0.0]
+
+
+def test_rows_of_a_table_are_parameters_of_their_own() -> None:
+    """Twin: every row a parameter, stepped by the dense optimiser; some steps use every row, some a few, one twice."""
+    for recipe in (Recipe(momentum=0.9), Recipe(momentum=0.9, nesterov=True), Recipe(momentum=0.0), MUON):
+        torch.manual_seed(4)
+        table = nn.Embedding(5, 3, sparse=True)
+        rows = nn.ParameterList(row.detach().clone() for row in table.weight)
+        ours, theirs = of_weights(table, recipe), of_weights(rows, recipe)
+        for used in ([0, 2], [2, 2, 4], [1, 0], range(5), [2]):
+            index, weights = torch.tensor(list(used)), torch.randn(len(used), 3)
+            picked = table.weight[index] if len(used) == 5 else table(index)  # dense and sparse gradients
+            (picked * weights).square().sum().backward()
+            torch.stack([(rows[i] * w).square().sum() for i, w in zip(used, weights, strict=True)]).sum().backward()
+            for optimizer in (ours, theirs):
+                optimizer.step()
+                optimizer.zero_grad()
+            torch.testing.assert_close(table.weight.detach(), torch.stack([row.detach() for row in rows]))
+
+
+def test_a_new_optimiser_takes_over_the_momentum() -> None:
+    a, b = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(2))
+    old = SGD([a, b], 0.1, momentum=0.9)
+    a.grad = torch.arange(3.0)
+    old.step()
+    copied, fresh = nn.Parameter(a.detach().clone()), nn.Parameter(torch.zeros(1))
+    made = SGD([a, b, copied, fresh], 0.1, momentum=0.9)
+    take_over(made, old, {copied: a})
+    for p in (a, copied):
+        assert torch.equal(made.state[p]["momentum_buffer"], torch.arange(3.0))
+    assert made.state[a]["momentum_buffer"].data_ptr() != made.state[copied]["momentum_buffer"].data_ptr()
+    assert b not in made.state
+    assert fresh not in made.state
