@@ -62,7 +62,8 @@ def create(argv: Sequence[str]) -> None:
     to.add_argument("--sample-seed", type=int, default=0, help="of --sample")
     to.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
     to.add_argument("--workers", type=int, default=1, help="parallel processes, of one CPU thread each")
-    of_supernets: set[str | int] = {"method", "sampler", "bucket_weights", "seed", "context", "depth", "priors", "init_from"}
+    of_supernets: set[str | int] = {"method", "sampler", "bucket_weights", "seed"}
+    of_supernets |= {"context", "depth", "priors", "init_from"}
     to.add_class_arguments(Config, as_group=True, skip=of_supernets)
     to.add_class_arguments(Recipe, as_group=True, skip={"split_epoch"})
     add_machine(to)
