@@ -137,7 +137,8 @@ def flat(config: Config, recipe: Recipe) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
-LATER: dict[str, Any] = {"context": "none", "depth": 1, "priors": "order", "init_from": "", "split_epoch": 0}
+LATER: dict[str, Any] = {"bucket_weights": [], "optimizer": "sgd"}
+LATER |= {"context": "none", "depth": 1, "priors": "order", "init_from": "", "split_epoch": 0}
 """Values of options that older run folders do not record."""
 
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "predict": "predict the accuracy of architectures with a trained supernet",
     "search": "search the best architectures, by accuracy alone or against their costs",
     "score": "score predictions against ground truth",
+    "serve": "answer over HTTP: predictions, their ranking, and a page that shows them",
     "benchmark": "make, import, show and query tables of ground truth",
 }
 

@@ -1,4 +1,4 @@
-"""What `oneshot search` asks: a supernet, stand-alone training, or a table, and the costs of their networks."""
+"""What `oneshot search` asks: a supernet, stand-alone training, a table or a service, and their networks' costs."""
 
 from __future__ import annotations
 
@@ -61,6 +61,8 @@ def opened(args: Any) -> Opened:
         raise ValueError(f"--standalone must be at least 0 epochs, got {args.standalone}")
     if args.benchmark:
         return _opened_table(args)
+    if args.run.startswith(("http://", "https://")):
+        return _opened_service(args)
     from evaluators.store import Stored
 
     found = _opened_standalone(args) if args.standalone else _opened_run(args)
@@ -79,6 +81,20 @@ def _opened_table(args: Any) -> Opened:
     trained = table.benchmark.metadata.get("protocol", {}).get("configuration", {})
     size = {name: trained[name] for name in ("channels", "cells", "image_size") if trained.get(name)}
     return Opened(table, size, table=table)
+
+
+def _opened_service(args: Any) -> Opened:
+    """The service keeps its predictions itself; --store also keeps them here."""
+    from evaluators.remote import from_environment
+    from evaluators.store import Stored
+
+    ours = {"standalone": 0, "batch_norm": "ema-20", "batch_size": 256, "images": 0}
+    for name, default in ours.items():
+        if getattr(args, name) != default:
+            raise ValueError(f"--{name.replace('_', '-')} is for a run folder; {args.run} decides that itself")
+    evaluator = from_environment(args.run)
+    store = Stored(evaluator, args.store, chunk=evaluator.batch) if args.store else None
+    return Opened(evaluator, evaluator.network, store=store)
 
 
 def _opened_run(args: Any) -> Opened:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ import torch
 
 from benchmarks.table import write
 from evaluators.base import Evaluator
+from evaluators.remote import RemoteEvaluator
+from evaluators.service.app import create_app
+from evaluators.service.known import Kept
 from evaluators.standalone import Standalone, StandaloneEvaluator
 from evaluators.store import Stored
 from evaluators.supernet import SupernetEvaluator
@@ -21,6 +25,7 @@ from oneshot.recipe import Config, Recipe
 from oneshot.samplers.uniform import distinct
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
+from tests.evaluators.service.serving import listening
 
 Few = tuple[Images, Images]
 MODES = ("inherit", "batch", "ema-3", "reset-ema-3", "reset-cumulative-3")
@@ -42,18 +47,25 @@ def table(path: Path) -> TableEvaluator:
     return TableEvaluator(write(path / "table.parquet", ARCHS, correct, ALL, {}), images=100)
 
 
-EVALUATORS: dict[str, Callable[[Few, Path], Evaluator]] = {
-    **{f"supernet {mode}": lambda few, path, mode=mode: supernet(few, mode) for mode in MODES},
-    "standalone": lambda few, path: standalone(),
-    "stored": lambda few, path: Stored(supernet(few, "ema-3"), path / "p.sqlite"),
-    "table": lambda few, path: table(path),
+def remote(few: Few, path: Path, open_until_end: ExitStack) -> RemoteEvaluator:
+    app = create_app(Kept(supernet(few, "ema-3"), path / "p.sqlite", chunk=4))
+    return RemoteEvaluator(open_until_end.enter_context(listening(app)), batch=4)
+
+
+EVALUATORS: dict[str, Callable[[Few, Path, ExitStack], Evaluator]] = {
+    **{f"supernet {mode}": lambda few, path, stack, mode=mode: supernet(few, mode) for mode in MODES},
+    "standalone": lambda few, path, stack: standalone(),
+    "stored": lambda few, path, stack: Stored(supernet(few, "ema-3"), path / "p.sqlite"),
+    "table": lambda few, path, stack: table(path),
+    "remote": remote,
 }
 ARCHS = [*distinct(ALL, 5, np.random.default_rng(0)), (0,) * 6]
 
 
 @pytest.fixture(params=EVALUATORS)
-def evaluator(request: pytest.FixtureRequest, few: Few, tmp_path: Path) -> Evaluator:
-    return EVALUATORS[request.param](few, tmp_path)
+def evaluator(request: pytest.FixtureRequest, few: Few, tmp_path: Path) -> Iterator[Evaluator]:
+    with ExitStack() as stack:
+        yield EVALUATORS[request.param](few, tmp_path, stack)
 
 
 class TestEvaluator:

@@ -1,0 +1,1 @@
+"""Predictions over HTTP: `create_app` makes the application, `serve` runs it."""

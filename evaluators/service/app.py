@@ -1,0 +1,281 @@
+"""The application: predictions, what is known of them, and the page that shows them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+
+from evaluators.service import failures
+from evaluators.service.batching import Batcher, Overloaded
+from evaluators.service.comparison import compare
+from evaluators.service.failures import Refused, response
+from evaluators.service.guard import Guard
+from evaluators.service.known import Kept, Known, Row
+from evaluators.service.limits import Limits
+from evaluators.service.metrics import Metrics
+from evaluators.service.schema import (
+    Answer,
+    Comparison,
+    Failure,
+    Model,
+    Question,
+    Ranking,
+    Record,
+    SpaceModel,
+    State,
+    record,
+)
+from evaluators.table import TableEvaluator
+from oneshot.provenance import environment, fingerprint, version
+from oneshot.space import Arch, Space
+
+PAGE = FilePath(__file__).parent / "page"
+REFRESH_SECONDS = 2.0
+"""How often the file is asked for what other services have put there."""
+INDICES = re.compile(r"\d{1,9}(,\d{1,9})*")
+LOG = logging.getLogger("oneshot.service")
+
+FAILURES: dict[int | str, dict[str, Any]] = {status: {"model": Failure} for status in (400, 401, 413, 422, 500)}
+BUSY: dict[int | str, dict[str, Any]] = {**FAILURES, 503: {"model": Failure}, 504: {"model": Failure}}
+
+
+class Service:
+    """What the routes share: a store with its evaluator, what is known, and the queue of what is not."""
+
+    def __init__(
+        self, store: Kept, truth: TableEvaluator | None, limits: Limits, network: Mapping[str, int] | None = None
+    ) -> None:
+        self.store, self.truth, self.limits, self.space = store, truth, limits, store.space
+        self.network = dict(network or {})
+        self.known = Known(store.space, truth)
+        self.fingerprint = fingerprint({"space": store.space.name, "protocol": store.protocol})
+        self.batcher = Batcher(self._evaluate, self.known.add, limits.batch, limits.queue, limits.gather)
+        self.metrics = Metrics(lambda: self.batcher.waiting, lambda: len(self.known))
+        self.batcher.on_pass = self.metrics.passed
+        self._compared: tuple[int, dict[str, Any]] | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self.known.add(self.known.unseen(self.store.everything()))
+        self.batcher.start()
+        refreshing = asyncio.create_task(self._refresh())
+        try:
+            yield
+        finally:
+            refreshing.cancel()
+            await self.batcher.stop()
+
+    async def predict(self, archs: Sequence[Arch | str], request: Request) -> list[dict[str, Any]]:
+        """The records of architectures; a string is looked up before it is parsed."""
+        found: list[Row | Arch] = []
+        for place, asked in enumerate(archs):
+            row = self.known.by_text.get(asked) if isinstance(asked, str) else None
+            if row is None:
+                arch = self._arch(asked, place)
+                row = self.known.find(arch) or arch
+            found.append(row)
+        missing = list(dict.fromkeys(each for each in found if not isinstance(each, Row)))
+        self.metrics.found(len(found) - len(missing), len(missing))
+        new = await self._wait(missing, request) if missing else {}
+        return [record(each if isinstance(each, Row) else new[each], self.known) for each in found]
+
+    async def compared(self) -> dict[str, Any]:
+        if self._compared is None or self._compared[0] != len(self.known):
+            self._compared = len(self.known), await asyncio.to_thread(compare, self.known)
+        return self._compared[1]
+
+    def _arch(self, asked: Sequence[int] | str, place: int) -> Arch:
+        try:
+            return self.space.parse(asked) if isinstance(asked, str) else self.space.check(asked)
+        except ValueError as error:
+            raise Refused(422, f"architecture {place}: {error}") from error
+
+    def _evaluate(self, archs: Sequence[Arch]) -> list[Row]:
+        return self.known.rows(archs, self.store(archs).values)
+
+    async def _wait(self, archs: Sequence[Arch], request: Request) -> dict[Arch, Row]:
+        """The rows of what is not known, within the deadline, as long as the client is there."""
+        rows = asyncio.ensure_future(self.batcher(archs))
+        gone = asyncio.ensure_future(_disconnected(request))
+        try:
+            await asyncio.wait({rows, gone}, timeout=self.limits.deadline, return_when=asyncio.FIRST_COMPLETED)
+            if rows.done():
+                return rows.result()
+            if gone.done():
+                raise Refused(400, "the client has gone")
+            raise Refused(
+                504,
+                f"not all of {len(archs)} architectures were evaluated within {self.limits.deadline:g} seconds; "
+                "those that were are kept: ask again, or for fewer",
+            )
+        except Overloaded as error:
+            raise Refused(503, str(error), {"retry-after": str(error.retry_after)}) from error
+        except OSError as error:
+            LOG.error("%s", error)
+            raise Refused(503, f"predictions cannot be kept now: {error}", {"retry-after": "5"}) from error
+        except ValueError as error:
+            LOG.error("%s", error)
+            raise Refused(500, f"the evaluation failed: {error}") from error
+        finally:
+            rows.cancel()
+            gone.cancel()
+
+    async def _refresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            with suppress(OSError, ValueError):  # /readyz tells
+                if await asyncio.to_thread(self.store.count) > len(self.known):
+                    kept = await asyncio.to_thread(self.store.everything)
+                    self.known.add(await asyncio.to_thread(self.known.unseen, kept))
+
+
+def create_app(
+    store: Kept,
+    truth: TableEvaluator | None = None,
+    limits: Limits | None = None,
+    token: str | None = None,
+    network: Mapping[str, int] | None = None,
+) -> FastAPI:
+    """The application over a store; predictions are in its file before they are answered.
+
+    `network` is the size of the stand-alone networks (channels, cells, classes, image_size), for clients that count.
+    """
+    service = Service(store, truth, limits or Limits(), network)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    about = "Predicted accuracies of architectures, read out of a trained supernet."
+    app = FastAPI(
+        title="oneshot", summary=about, version=version("oneshot-nas") or "0", docs_url=None, redoc_url=None,
+        lifespan=lifespan,
+    )  # fmt: skip
+    app.state.service = service
+    failures.install(app)
+    app.add_middleware(Guard, token=token, body=service.limits.body, metrics=service.metrics)
+    _add_predictions(app, service)
+    _add_knowledge(app, service)
+    _add_probes(app, service)
+    _add_pages(app)
+    return app
+
+
+def _add_predictions(app: FastAPI, service: Service) -> None:
+    @app.post("/v1/predictions", response_model=Answer, responses=BUSY, tags=["predictions"])
+    async def predict_many(question: Question, request: Request) -> Response:
+        """Predict architectures; what is not known yet is evaluated together with what others ask for."""
+        asked: list[Any] = [a if isinstance(a, str) else tuple(a) for a in question.architectures]
+        if len(asked) > service.limits.archs:
+            raise Refused(413, f"a request may ask for {service.limits.archs:,} architectures, got {len(asked):,}")
+        return response({"model": service.fingerprint, "predictions": await service.predict(asked, request)})
+
+    @app.get("/v1/predictions/{arch:path}", response_model=Record, responses=BUSY, tags=["predictions"])
+    async def predict_one(
+        arch: Annotated[str, Path(description="a string of the space, or option indices such as 3,1,2,0,3,2")],
+        request: Request,
+    ) -> Response:
+        """Predict one architecture."""
+        asked = _parsed(arch, service.space) if INDICES.fullmatch(arch) else arch
+        return response((await service.predict([asked], request))[0])
+
+
+def _add_knowledge(app: FastAPI, service: Service) -> None:
+    most = service.limits.archs
+
+    @app.get("/v1/space", response_model=SpaceModel, responses=FAILURES, tags=["knowledge"])
+    async def space() -> Response:
+        """The search space: what is decided, among which options."""
+        decisions = [{"name": d.name, "options": d.options} for d in service.space.decisions]
+        document = {"name": service.space.name, "size": service.space.size, "decisions": decisions}
+        return response({**document, "edges": edges(service.space)})
+
+    @app.get("/v1/model", response_model=Model, responses=FAILURES, tags=["knowledge"])
+    async def model() -> Response:
+        """What predicts, and by which protocol."""
+        limits = {"architectures": most, "body": service.limits.body, "deadline": service.limits.deadline}
+        document = {"fingerprint": service.fingerprint, "space": service.space.name, "limits": limits}
+        truth = service.truth.protocol if service.truth else None
+        known = {"truth": truth, "known": len(service.known), "network": service.network}
+        return response({**document, "protocol": service.store.protocol, "environment": environment(), **known})
+
+    @app.get("/v1/ranking", response_model=Ranking, responses=FAILURES, tags=["knowledge"])
+    async def ranking(limit: int = Query(20, ge=1, le=most)) -> Response:
+        """The best predictions known, by falling accuracy."""
+        rows = [record(row, service.known) for row in service.known.best(limit)]
+        return response({"model": service.fingerprint, "known": len(service.known), "predictions": rows})
+
+    @app.get(
+        "/v1/comparison", response_model=Comparison, responses={**FAILURES, 404: {"model": Failure}}, tags=["knowledge"]
+    )
+    async def comparison() -> Response:
+        """Known predictions against the ground truth of the benchmark."""
+        try:
+            return response(await service.compared())
+        except ValueError as error:
+            raise Refused(404, str(error)) from error
+
+
+def _add_probes(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz", response_model=State, tags=["operation"])
+    async def healthy() -> Response:
+        """The process answers."""
+        return response({"status": "ok"})
+
+    @app.get("/readyz", response_model=State, responses={503: {"model": Failure}}, tags=["operation"])
+    async def ready() -> Response:
+        """Predictions can be made and kept."""
+        if not service.batcher.running:
+            raise Refused(503, "the evaluator does not run", {"retry-after": "1"})
+        try:
+            await asyncio.to_thread(service.store.count)
+        except (OSError, ValueError) as error:
+            raise Refused(503, str(error), {"retry-after": "5"}) from error
+        return response({"status": "ready"})
+
+    @app.get("/metrics", response_class=Response, responses={401: {"model": Failure}}, tags=["operation"])
+    async def metrics() -> Response:
+        """Counters in the text format of Prometheus."""
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_pages(app: FastAPI) -> None:
+    for path, name in (("/", "index.html"), ("/docs", "docs.html")):
+        app.get(path, include_in_schema=False)(_sender(name))
+    app.mount("/page", StaticFiles(directory=PAGE))
+
+
+def _sender(name: str) -> Any:
+    async def send() -> FileResponse:
+        return FileResponse(PAGE / name, media_type="text/html; charset=utf-8")
+
+    return send
+
+
+def edges(space: Space) -> list[list[int]] | None:
+    """The source and target node that each decision `edge A->B` names; None where a decision is no edge."""
+    found = [re.fullmatch(r"edge (\d+)->(\d+)", decision.name) for decision in space.decisions]
+    return [[int(m[1]), int(m[2])] for m in found if m] if all(found) else None
+
+
+def _parsed(text: str, space: Space) -> Arch | str:
+    """Option indices, but for a space in which that is a string."""
+    try:
+        return space.parse(text)
+    except ValueError:
+        return tuple(map(int, text.split(",")))
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,86 @@
+"""What every request passes: the token, the size of its body, the headers of its answer, the count."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from evaluators.service.failures import Refused, failure
+from evaluators.service.metrics import Metrics
+
+OPEN = ("/", "/docs", "/openapi.json", "/healthz", "/readyz")
+"""What needs no token: pages without data, and the probes; also all files of the page."""
+
+HEADERS: Mapping[str, str] = {
+    "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+class Guard:
+    """ASGI middleware; one of Starlette's own kind would cost more than a known prediction does."""
+
+    def __init__(self, app: ASGIApp, token: str | None, body: int, metrics: Metrics) -> None:
+        self.app, self.token, self.body, self.metrics = app, token, body, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start, status = time.perf_counter(), 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        try:
+            refusal = self._refusal(scope)
+            if refusal is not None:
+                await refusal(scope, receive, sending)
+            else:
+                await self.app(scope, self._bounded(receive), sending)
+        finally:
+            route: Any = getattr(scope.get("route"), "path", "other")
+            self.metrics.answered(scope["method"], route, status, time.perf_counter() - start)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers, path = Headers(scope=scope), scope["path"]
+        if self.token is not None and path not in OPEN and not path.startswith("/page/"):
+            scheme, _, given = headers.get("authorization", "").partition(" ")
+            same = hmac.compare_digest(given.strip().encode(), self.token.encode())
+            if scheme.lower() != "bearer" or not same:
+                wanted = {"www-authenticate": "Bearer"}
+                return failure(401, "expected the header 'Authorization: Bearer TOKEN' with the right token", wanted)
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > self.body:
+            return failure(413, self._too_large(), {"connection": "close"})
+        return None
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """Counts what comes, for a body that does not say its length."""
+        came = 0
+
+        async def bounded() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > self.body:
+                raise Refused(413, self._too_large(), {"connection": "close"})
+            return message
+
+        return bounded
+
+    def _too_large(self) -> str:
+        return f"a request's body may have {self.body:,} bytes"

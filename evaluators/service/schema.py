@@ -1,0 +1,121 @@
+"""What goes in and out, as OpenAPI describes it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+
+from evaluators.service.known import Known, Row, interval
+
+Architecture = Annotated[
+    StrictStr | list[StrictInt], Field(description="a string of the space, or one option index a decision")
+]
+
+Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class Question(BaseModel):
+    """Architectures to predict."""
+
+    model_config = ConfigDict(extra="forbid")
+    architectures: list[Architecture]
+
+
+class Record(BaseModel):
+    """A prediction: accuracies in percent, the interval of 95% from the finite number of images."""
+
+    arch: str
+    indices: list[int]
+    accuracy: float
+    interval: Pair
+    standard_error: float
+    loss: float
+    images: int
+    rank: int = Field(description="among all predictions known now, from 1")
+    truth: float | None = Field(description="the measured accuracy in percent, of a service with a benchmark")
+
+
+class Answer(BaseModel):
+    """Predictions in the order asked for; `model` is the fingerprint of /v1/model."""
+
+    model: str
+    predictions: list[Record]
+
+
+class Ranking(BaseModel):
+    """The best known predictions."""
+
+    model: str
+    known: int
+    predictions: list[Record]
+
+
+class DecisionModel(BaseModel):
+    name: str
+    options: list[str]
+
+
+class SpaceModel(BaseModel):
+    """The search space; `edges` are the (source, target) nodes of the decisions where each decides an edge."""
+
+    name: str
+    size: int
+    decisions: list[DecisionModel]
+    edges: list[Annotated[list[int], Field(min_length=2, max_length=2)]] | None
+
+
+class Model(BaseModel):
+    """What predicts: `fingerprint` differs where predictions may."""
+
+    fingerprint: str
+    space: str
+    protocol: dict[str, Any]
+    environment: dict[str, Any]
+    truth: dict[str, Any] | None
+    known: int
+    network: dict[str, int] = Field(description="the size of the networks, whose costs a search may count")
+    limits: dict[str, float]
+
+
+class Comparison(BaseModel):
+    """Known predictions against ground truth; `points` are (predicted, true), thinned where there are many."""
+
+    column: str
+    count: int
+    kendall_tau: float | None
+    points: list[Pair]
+    remaining: list[int]
+    improvement: list[float | None]
+
+
+class State(BaseModel):
+    status: str
+
+
+class Error(BaseModel):
+    status: int
+    code: str
+    message: str
+
+
+class Failure(BaseModel):
+    """Every failure has this shape."""
+
+    error: Error
+
+
+def record(row: Row, known: Known) -> dict[str, Any]:
+    """`Record` as a plain dictionary: building the model would take most of the time of an answer."""
+    value = row.prediction
+    return {
+        "arch": row.text,
+        "indices": row.arch,
+        "accuracy": value.accuracy,
+        "interval": interval(value),
+        "standard_error": value.standard_error,
+        "loss": value.loss,
+        "images": value.images,
+        "rank": known.rank(value.accuracy),
+        "truth": row.truth,
+    }

@@ -1,0 +1,167 @@
+"""`oneshot serve` as a process: killed, ended, refused; and what is asked of it by `oneshot search`."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evaluators.remote import RemoteEvaluator
+from oneshot.samplers.uniform import distinct
+from oneshot.spaces.nasbench201 import ALL
+from tests.cli.test_commands import TINY, fails, oneshot
+from tests.cli.test_stops import start
+
+ARCHS = distinct(ALL, 3000, np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "run"
+    assert oneshot(f"train {TINY} --out {path}") == 0
+    return path
+
+
+@contextmanager
+def serving(run: Path, options: str = "") -> Iterator[tuple[subprocess.Popen, str]]:
+    """The process and its address, once it answers."""
+    process = start(f"serve {run} --port 0 --threads 1 {options}")
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        match = re.search(r"http://\S+", line)
+        assert match, (line, process.poll() is None or process.communicate())
+        yield process, match[0]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ask(url: str, content: Any = None) -> Any:
+    data = None if content is None else json.dumps(content).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read())
+
+
+def kept(store: Path) -> dict[str, float]:
+    with closing(sqlite3.connect(store)) as connection:
+        return dict(connection.execute("SELECT arch, accuracy FROM predictions").fetchall())
+
+
+def test_kill_9_loses_nothing_answered(run: Path, tmp_path: Path) -> None:
+    store, answered = tmp_path / "p.sqlite", dict[str, float]()
+    with serving(run, f"--store {store} --batch 4") as (process, url):
+        enough = threading.Event()
+
+        def client(some: list) -> None:
+            for arch in some:
+                try:
+                    rows = ask(f"{url}/v1/predictions", {"architectures": [arch]})["predictions"]
+                except OSError:
+                    return
+                answered.update({row["arch"]: row["accuracy"] for row in rows})
+                if len(answered) >= 20:
+                    enough.set()
+
+        threads = [threading.Thread(target=client, args=(ARCHS[i::4],)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        assert enough.wait(60)
+        process.send_signal(signal.SIGKILL)
+        for thread in threads:
+            thread.join(60)
+    assert 20 <= len(answered) < len(ARCHS)
+    assert answered.items() <= kept(store).items()
+    with serving(run, f"--store {store}") as (_, url):
+        assert ask(f"{url}/v1/model")["known"] == len(kept(store))
+
+
+def test_sigterm_finishes_what_is_in_flight(run: Path, tmp_path: Path) -> None:
+    found: list[Any] = []
+    with serving(run, f"--store {tmp_path / 'p.sqlite'} --batch 8") as (process, url):
+        content = {"architectures": ARCHS[:80]}
+        thread = threading.Thread(target=lambda: found.append(ask(f"{url}/v1/predictions", content)))
+        thread.start()
+        while not kept(tmp_path / "p.sqlite"):
+            assert thread.is_alive()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        thread.join(60)
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+    assert [tuple(row["indices"]) for row in found[0]["predictions"]] == ARCHS[:80]
+    assert len(kept(tmp_path / "p.sqlite")) == 80
+
+
+def test_a_service_is_searched_and_scored_like_a_run(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "--algorithm random --population 6 --generations 1 --json"
+    with serving(run, f"--benchmark nasbench201-digits --store {tmp_path / 'p.sqlite'}") as (_, url):
+        assert oneshot(f"search {url} {words} --out {tmp_path / 'remote'}") == 0
+        remote = json.loads(capsys.readouterr().out)
+        table = [ALL.parse(text) for text in _digits()[:30]]
+        RemoteEvaluator(url)(table).save(tmp_path / "p.parquet")
+        rows = ask(f"{url}/v1/ranking?limit=100")["predictions"]
+        assert sum(row["truth"] is not None for row in rows) >= 30
+        for option in ("--batch-norm batch", "--images 10", "--standalone 2"):
+            fails(capsys, f"search {url} {option}", f"{option.split()[0]} is for a run folder")
+        assert oneshot(f"search {url} {words} --store {tmp_path / 'here.sqlite'}") == 0
+        capsys.readouterr()
+    assert oneshot(f"search {run} {words} --out {tmp_path / 'local'}") == 0
+    local = json.loads(capsys.readouterr().out)
+    assert remote["settings"]["evaluator"] == local["settings"]["evaluator"]
+    assert remote["settings"]["costs"] == local["settings"]["costs"]
+    frames = [pd.read_parquet(tmp_path / name / "candidates.parquet") for name in ("remote", "local")]
+    assert frames[0].equals(frames[1])
+    assert len(kept(tmp_path / "here.sqlite")) == remote["evaluations"]
+    assert oneshot(f"score {tmp_path / 'p.parquet'} --benchmark nasbench201-digits --json") == 0
+    assert json.loads(capsys.readouterr().out)["protocol"]["predictions"]
+
+
+def _digits() -> list[str]:
+    from benchmarks.table import find
+
+    return find("nasbench201-digits").strings
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--port 70000", ["expected a port from 0 to 65535, got 70000"]),
+        ("--host 203.0.113.1 --port 0", ["cannot listen on 203.0.113.1"]),
+        ("--batch 0 --port 0", ["batch must be more than 0, got 0"]),
+        ("--deadline -1 --port 0", ["deadline must be more than 0, got -1"]),
+        ("--queue 10 --port 0", ["a whole request of 10000 architectures, got 10"]),
+        ("--truth digits_test --port 0", ["--truth needs a --benchmark"]),
+        ("--benchmark nasbench301 --port 0", ["looked for"]),
+        ("--token-file {empty} --port 0", ["holds no token"]),
+        ("--token-file {empty}x --port 0", ["No such file"]),
+    ],
+)
+def test_bad_input(
+    run: Path, tmp_path: Path, options: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").write_text("\n")
+    fails(capsys, f"serve {run} {options.format(empty=tmp_path / 'empty')}", *words)
+
+
+def test_a_port_in_use_and_a_missing_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(run, f"--store {tmp_path / 'p.sqlite'}") as (_, url):
+        fails(capsys, f"serve {run} --port {url.rpartition(':')[2]}", "cannot listen on 127.0.0.1 port")
+    fails(capsys, f"serve {tmp_path / 'nowhere'} --port 0", "nowhere")

@@ -1,0 +1,123 @@
+"""What the tests of the service share: an evaluator that counts, and an application without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import numpy as np
+import uvicorn
+from fastapi import FastAPI
+
+from benchmarks.table import Benchmark, write
+from evaluators.base import Prediction, Predictions
+from evaluators.service.app import create_app
+from evaluators.service.known import Kept
+from evaluators.service.limits import Limits
+from evaluators.service.server import bound
+from evaluators.table import TableEvaluator
+from oneshot.space import Arch, Space
+from oneshot.spaces.nasbench201 import ALL
+
+ARCHS = [arch for arch in ALL if sum(arch) % 97 == 12][:200]
+STRINGS = [ALL.format(arch) for arch in ARCHS]
+Result = TypeVar("Result")
+
+
+def accuracy(arch: Arch) -> float:
+    """Of 400 images, a multiple of a quarter of a percent that tells architectures apart, mostly."""
+    return sum((i + 1) * (place + 1) ** 2 for place, i in enumerate(arch)) % 400 / 4
+
+
+class Counting:
+    """Predicts `accuracy`; remembers its passes, and can be held, slowed or broken."""
+
+    def __init__(self, space: Space = ALL, protocol: str = "counting") -> None:
+        self.space = space
+        self.protocol: dict[str, Any] = {"evaluator": protocol}
+        self.passes: list[tuple[Arch, ...]] = []
+        self.free = threading.Event()
+        self.free.set()
+        self.error: Exception | None = None
+        self.bad: Arch | None = None
+
+    @property
+    def asked(self) -> list[Arch]:
+        return [arch for each in self.passes for arch in each]
+
+    def __call__(self, archs: Sequence[Arch]) -> Predictions:
+        self.passes.append(tuple(archs))
+        assert self.free.wait(30)
+        if self.error is not None:
+            raise self.error
+        if self.bad in archs:
+            raise ValueError(f"cannot run {self.bad}")
+        values = tuple(Prediction(accuracy(arch), 0.5, 400) for arch in archs)
+        return Predictions(self.space, tuple(archs), values, self.protocol)
+
+
+def table(path: Path, archs: Sequence[Arch] = ARCHS) -> Benchmark:
+    """The predicted accuracies with noise, as fractions."""
+    noise = np.random.default_rng(0).normal(0, 5, len(archs))
+    truth = np.clip([accuracy(arch) for arch in archs] + noise, 0, 100) / 100
+    return write(path / "truth.parquet", archs, {"digits_test": truth}, ALL, {})
+
+
+class Served:
+    """An application over a file in `folder`; `run` gives a coroutine its client while the service runs."""
+
+    def __init__(self, folder: Path, evaluator: Any = None, truth: Benchmark | None = None, **limits: Any) -> None:
+        token = limits.pop("token", None)
+        self.evaluator = evaluator or Counting()
+        limits = {"batch": 8, **limits}
+        self.store = Kept(self.evaluator, folder / "p.sqlite", chunk=limits["batch"])
+        self.app = create_app(self.store, TableEvaluator(truth) if truth else None, Limits(**limits), token)
+        self.service = self.app.state.service
+
+    def run(self, ask: Callable[[httpx.AsyncClient], Awaitable[Result]]) -> Result:
+        async def inside() -> Result:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            async with (
+                self.app.router.lifespan_context(self.app),
+                httpx.AsyncClient(transport=transport, base_url="http://service") as client,
+            ):
+                return await ask(client)
+
+        return asyncio.run(asyncio.wait_for(inside(), 60))
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.run(lambda client: client.get(path, **options))
+
+    def post(self, archs: Any, **options: Any) -> httpx.Response:
+        return self.run(lambda client: client.post("/v1/predictions", json={"architectures": archs}, **options))
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    """The address of an application that answers on a socket, in a thread."""
+    with bound("127.0.0.1", 0) as socket:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+        thread.start()
+        try:
+            end = time.monotonic() + 20
+            while not server.started:
+                assert thread.is_alive(), "the service did not start"
+                assert time.monotonic() < end, "the service never got ready"
+                time.sleep(0.01)
+            yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(20)
+
+
+async def until(ready: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not ready():
+            await asyncio.sleep(0.002)
