@@ -170,7 +170,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # the best published correlations on NAS-Bench-201 are those of narrow supernets with balanced paths
     "narrow": NARROW,
     "narrow-short": {**NARROW, "epochs": 250, "batch_size": 64},
-    # real CIFAR-10 on one CPU thread; README.md has what it reaches
+    # real CIFAR-10 on a CPU; README.md has what it reaches
     "cpu45": {
         "image_size": 16,
         "channels": 16,
