@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.compare import ARCHITECTURES, Comparison, Estimate
-from benchmarks.plots import INK, METHOD, TRIVIAL, improvement_figure, label, save
+from benchmarks.plots import TRIVIAL, improvement_figure, label, save
 from benchmarks.report import (
     MAIN,
     TITLES,
@@ -22,6 +22,7 @@ from benchmarks.report import (
     inlined,
     percent,
 )
+from oneshot.figures import INK, METHOD, new_figure
 from oneshot.files import write_json, write_text
 
 if TYPE_CHECKING:
@@ -109,13 +110,9 @@ def difference_table(comparison: Comparison) -> Table:
 
 def difference_figure(comparison: Comparison) -> Figure:
     """Every difference of Kendall's tau with its interval, those between methods in colour."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     shown = [d for d in comparison.differences if np.isfinite(d.values["kendall_tau"])]
-    figure = Figure(figsize=(7.0, 1.2 + 0.35 * len(shown)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = new_figure(height=1.2 + 0.35 * len(shown))
+    axes.grid(visible=False, axis="y")
     axes.axvline(0, color=INK, linewidth=0.8)
     for row, difference in enumerate(shown):
         low, high = difference.intervals["kendall_tau"]
@@ -125,9 +122,8 @@ def difference_figure(comparison: Comparison) -> Figure:
     names = [_name(difference).replace("$", r"\$") for difference in shown]
     axes.set_yticks(range(len(shown)), names, fontsize=9, color=INK)
     axes.invert_yaxis()
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_xlabel("difference of Kendall's tau", color=INK)
-    axes.tick_params(colors=INK)
+    axes.spines[["left"]].set_visible(False)
+    axes.set_xlabel("difference of Kendall's tau")
     return figure
 
 

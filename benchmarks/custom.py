@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.table import Benchmark, write
+from oneshot.provenance import differences
 from oneshot.space import Arch, Space
 
 Measure = Callable[[Arch, int], Mapping[str, float]]
@@ -77,7 +78,7 @@ class Journal:
             return
         there = self._entries(whole[:1], 1, "header")[0]["header"]
         if there != header:
-            changed = "; ".join(_differences(there, header))
+            changed = "; ".join(differences(there, header))
             raise ValueError(f"{path} belongs to a table made otherwise: {changed}; remove it or choose another target")
         for row in self._entries(whole[1:], 2, "arch", "seed", "result"):
             self.results[row["arch"], row["seed"]] = row["result"]
@@ -149,12 +150,3 @@ def _columns(
         columns |= {f"{prefix}_{part}_seed{seed}": each[:, i] for i, seed in enumerate(seeds)}
     columns["seconds"] = np.array([[result["seconds"] for result in row] for row in results]).mean(1)
     return columns
-
-
-def _differences(there: Any, asked: Any, where: str = "") -> Iterator[str]:
-    """What differs between two JSON documents, in words."""
-    if isinstance(there, dict) and isinstance(asked, dict):
-        for key in sorted({*there, *asked}):
-            yield from _differences(there.get(key), asked.get(key), f"{where}.{key}" if where else key)
-    elif there != asked:
-        yield f"{where} {there!r} there, {asked!r} now"

@@ -14,18 +14,16 @@ import numpy as np
 
 from benchmarks.measures import LEFT
 from benchmarks.scoring import Report, Scores
+from oneshot.figures import INK, METHOD, OTHERS, new_figure
 from oneshot.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-METHOD, CEILING = "#0072B2", "#7A7A7A"
 TRIVIAL = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, which colour-blind readers can tell apart; the trivial baselines also differ in dashes."""
 DASHES = ((0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)), (0, (8, 3)), (0, (1, 1.5)))
-INK = "#1b1f24"
-"""The colour of text and axes, for which a page may put its own."""
 SCATTER_POINTS = 2000
 
 Reports = Report | Sequence[Report]
@@ -34,7 +32,7 @@ Reports = Report | Sequence[Report]
 def improvement_figure(reports: Reports) -> Figure:
     """Mean truth of the best predicted that are left, down to ten; normalised on the right (the paper's Fig. 4)."""
     runs = _as_runs(reports)
-    figure, axes = _figure()
+    figure, axes = new_figure()
     last = LEFT if runs[0].method.improvement.remaining[0] > 2 * LEFT else 1
     for scores, style in _predictors(runs):
         shown = scores[0].improvement.remaining >= last
@@ -60,7 +58,7 @@ def improvement_figure(reports: Reports) -> Figure:
 def pruning_figure(reports: Reports) -> Figure:
     """Kendall's tau with the truth as the truly worst are removed (the paper's Fig. 3 bottom)."""
     runs = _as_runs(reports)
-    figure, axes = _figure()
+    figure, axes = new_figure()
     axes.axhline(0, color=INK, linewidth=0.8, alpha=0.5)
     for scores, style in _predictors(runs):
         _line(axes, scores, lambda s: s.pruning, "kendall_tau", style)
@@ -76,7 +74,7 @@ def scatter_figure(report: Report) -> Figure:
     """Predicted against true, one point an architecture; of many, evenly spaced ones in the order of truth."""
     order = np.argsort(report.truth, kind="stable")
     shown = order[np.linspace(0, len(order) - 1, min(len(order), SCATTER_POINTS)).round().astype(int)]
-    figure, axes = _figure(width=5.2, height=4.6)
+    figure, axes = new_figure(width=5.2, height=4.6)
     alpha = 0.7 if len(shown) <= 300 else 0.4
     axes.scatter(report.predicted[shown], report.truth[shown], s=14, color=METHOD, alpha=alpha, linewidths=0)
     axes.set_xlabel("predicted (as the predictor scales it)")
@@ -110,22 +108,6 @@ def _verbatim(text: str) -> str:
     return ("\u200b" + text if text.startswith("_") else text).replace("$", r"\$")
 
 
-def _figure(width: float = 7.0, height: float = 4.4) -> tuple[Figure, Axes]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.grid(color=CEILING, alpha=0.25, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)
-    axes.tick_params(colors=INK, which="both")
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
-    return figure, axes
-
-
 def _as_runs(reports: Reports) -> list[Report]:
     runs = [reports] if isinstance(reports, Report) else list(reports)
     if not runs:
@@ -149,7 +131,7 @@ def _predictors(runs: Sequence[Report]) -> list[tuple[list[Scores], dict[str, An
     ceilings = [run.ceiling for run in runs if run.ceiling is not None]
     if ceilings:
         look = {
-            "color": CEILING,
+            "color": OTHERS,
             "linestyle": (0, (1, 1)),
             "linewidth": 2.0,
             "label": f"ceiling: {_verbatim(ceilings[0].name)}",

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.plots import INK, improvement_figure, label, pruning_figure, save, scatter_figure
+from benchmarks.plots import improvement_figure, label, pruning_figure, save, scatter_figure
 from benchmarks.scoring import Report, Scores, plain
+from oneshot.figures import INK
 from oneshot.files import write_json, write_text
 
 if TYPE_CHECKING:

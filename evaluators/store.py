@@ -63,13 +63,25 @@ class Stored:
                 on_chunk(part, values)
         return Predictions(self.space, tuple(archs), tuple(known[arch] for arch in archs), self.protocol)
 
-    def _known(self, archs: Sequence[Arch]) -> dict[Arch, Prediction]:
+    def count(self) -> int:
+        """How many predictions of this protocol the file holds."""
         with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT arch, accuracy, loss, images FROM predictions WHERE key = ?", (self._key,)
-            ).fetchall()
-        stored = {arch: Prediction(*values) for arch, *values in rows}
-        names = {arch: self.space.format(arch) for arch in archs} if stored else {}
+            return connection.execute("SELECT COUNT(*) FROM predictions WHERE key = ?", (self._key,)).fetchone()[0]
+
+    def everything(self) -> dict[str, Prediction]:
+        """Every prediction of this protocol, another process's too, by the string of its architecture."""
+        return self._read("")
+
+    def _read(self, condition: str, *values: str) -> dict[str, Prediction]:
+        query = f"SELECT arch, accuracy, loss, images FROM predictions WHERE key = ?{condition}"
+        with self._connection() as connection:
+            rows = connection.execute(query, (self._key, *values)).fetchall()
+        return {text: Prediction(*numbers) for text, *numbers in rows}
+
+    def _known(self, archs: Sequence[Arch]) -> dict[Arch, Prediction]:
+        """Looked up one by one: a few must not read a large file."""
+        names = {arch: self.space.format(arch) for arch in archs}
+        stored = self._read(" AND arch IN (SELECT value FROM json_each(?))", json.dumps(list(names.values())))
         return {arch: stored[name] for arch, name in names.items() if name in stored}
 
     def _keep(self, archs: Sequence[Arch], values: Sequence[Prediction]) -> None:

@@ -92,8 +92,8 @@ class SGD(torch.optim.SGD):
 class Muon(torch.optim.Optimizer):
     """Momentum orthogonalised (K. Jordan et al., "Muon", 2024) in groups with `matrix`; Adam in the others.
 
-    A weight of more than two dimensions is the matrix [first, all others]. Reaches the same loss of a supernet in
-    about half the steps of SGD.
+    A weight of more than two dimensions is the matrix [first, all others]. On the
+    CIFAR-10 supernet of the preset cpu45 it reaches a training loss in about two thirds of the steps of SGD.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -49,3 +50,12 @@ def _commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return head.stdout.strip() + ("+" if changed.returncode else "")
+
+
+def differences(there: Any, asked: Any, where: str = "") -> Iterator[str]:
+    """What differs between two JSON documents, in words."""
+    if isinstance(there, dict) and isinstance(asked, dict):
+        for key in sorted({*there, *asked}):
+            yield from differences(there.get(key), asked.get(key), f"{where}.{key}" if where else key)
+    elif there != asked:
+        yield f"{where} {there!r} there, {asked!r} now"

@@ -6,10 +6,14 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: threads of small work wait for each other on a busy machine
 
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from oneshot.data import Dataset, Images, load
 
@@ -44,3 +48,25 @@ def _seeded() -> None:
 def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test finds files in the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def alone_and_together(tmp_path: Path) -> Callable[[str, tuple[str, ...]], Iterator[tuple[Tensor, Tensor]]]:
+    """Runs a script in one process and by torchrun in two, and pairs the tensors that both saved under these names.
+
+    The script gets the beginning of its files' names, and saves a list as BEGINNING-NAME-PROCESSES.pt.
+    """
+
+    def run(script: str, names: tuple[str, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+        worker, root = tmp_path / "worker.py", Path(__file__).resolve().parent.parent
+        worker.write_text(script)
+        alone = [sys.executable, str(worker), str(tmp_path / "state")]
+        two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *alone[1:]]
+        environment = {**os.environ, "PYTHONPATH": str(root)}
+        for command in (alone, two):
+            subprocess.run(command, check=True, cwd=root, env=environment, capture_output=True, timeout=240)
+        for name in names:
+            one, both = (torch.load(tmp_path / f"state-{name}-{n}.pt", weights_only=True) for n in (1, 2))
+            yield from zip(one, both, strict=True)
+
+    return run

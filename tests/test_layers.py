@@ -41,6 +41,7 @@ LIGHT = (
     "oneshot.cost",
     "oneshot.spaces",
     "oneshot.recipe",
+    "oneshot.figures",
     "oneshot.files",
     "oneshot.lookup",
     "oneshot.provenance",
@@ -76,7 +77,16 @@ def test_imports_go_down(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["oneshot", "oneshot.spaces", "benchmarks.table", "oneshot.cli", "oneshot.cli.spaces"]
+    "module",
+    [
+        "oneshot",
+        "oneshot.spaces",
+        "oneshot.search.evolution",
+        "benchmarks.table",
+        "benchmarks.importing",
+        "oneshot.cli",
+        "oneshot.cli.spaces",
+    ],
 )
 def test_light_modules_import_no_torch(module: str) -> None:
     code = f"import sys, {module}; assert not {{'torch', 'pandas', 'matplotlib', 'scipy'}} & set(sys.modules)"

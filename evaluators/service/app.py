@@ -19,7 +19,7 @@ from evaluators.service.batching import Batcher, Overloaded
 from evaluators.service.comparison import compare
 from evaluators.service.failures import Refused, response
 from evaluators.service.guard import Guard
-from evaluators.service.known import Kept, Known, Row
+from evaluators.service.known import Known, Row
 from evaluators.service.limits import Limits
 from evaluators.service.metrics import Metrics
 from evaluators.service.schema import (
@@ -34,6 +34,7 @@ from evaluators.service.schema import (
     State,
     record,
 )
+from evaluators.store import Stored
 from evaluators.table import TableEvaluator
 from oneshot.provenance import environment, fingerprint, version
 from oneshot.space import Arch, Space
@@ -52,7 +53,7 @@ class Service:
     """What the routes share: a store with its evaluator, what is known, and the queue of what is not."""
 
     def __init__(
-        self, store: Kept, truth: TableEvaluator | None, limits: Limits, network: Mapping[str, int] | None = None
+        self, store: Stored, truth: TableEvaluator | None, limits: Limits, network: Mapping[str, int] | None = None
     ) -> None:
         self.store, self.truth, self.limits, self.space = store, truth, limits, store.space
         self.network = dict(network or {})
@@ -139,7 +140,7 @@ class Service:
 
 
 def create_app(
-    store: Kept,
+    store: Stored,
     truth: TableEvaluator | None = None,
     limits: Limits | None = None,
     token: str | None = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from bisect import bisect_left, insort
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluators.base import Prediction
-from evaluators.store import Stored
 from evaluators.table import TableEvaluator
 from oneshot.space import Arch, Space
 
@@ -20,34 +18,6 @@ FEW = 64
 
 CONFIDENCE_Z = 1.959963984540054
 """The quantile of the normal distribution for 95%."""
-
-
-class Kept(Stored):
-    """Predictions in SQLite that can also be read all at once; another service may have made them."""
-
-    def count(self) -> int:
-        with self._connection() as connection:
-            return connection.execute("SELECT COUNT(*) FROM predictions WHERE key = ?", (self._key,)).fetchone()[0]
-
-    def everything(self) -> dict[str, Prediction]:
-        """Every prediction of this protocol, by the string of its architecture."""
-        with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT arch, accuracy, loss, images FROM predictions WHERE key = ?", (self._key,)
-            ).fetchall()
-        return {text: Prediction(*values) for text, *values in rows}
-
-    def _known(self, archs: Sequence[Arch]) -> dict[Arch, Prediction]:
-        """Looked up one by one: a small pass must not read a large file."""
-        names = {arch: self.space.format(arch) for arch in archs}
-        with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT arch, accuracy, loss, images FROM predictions "
-                "WHERE key = ? AND arch IN (SELECT value FROM json_each(?))",
-                (self._key, json.dumps(list(names.values()))),
-            ).fetchall()
-        stored = {text: Prediction(*values) for text, *values in rows}
-        return {arch: stored[name] for arch, name in names.items() if name in stored}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ EXAMPLE = "oneshot serve runs/paper-1 --benchmark nasbench201"
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
     from evaluators.service.app import create_app
-    from evaluators.service.known import Kept
     from evaluators.service.limits import Limits, read_token
     from evaluators.service.server import bound, serve
+    from evaluators.store import Stored
     from evaluators.supernet import of_run
     from oneshot.catalogue import open_run
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
     with bound(args.host, args.port) as listening:
         run = open_run(args.run, args.data_dir, device(args))
         evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images)
-        store = Kept(evaluator, args.store or Path(args.run) / "predictions.sqlite", chunk=limits.batch)
+        store = Stored(evaluator, args.store or Path(args.run) / "predictions.sqlite", chunk=limits.batch)
         app = create_app(store, _truth(args, evaluator.space), limits, token, _size(run))
         host = f"[{args.host}]" if ":" in args.host else args.host
         address = f"http://{host}:{listening.getsockname()[1]}"

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from oneshot.figures import INK, METHOD, OTHERS, new_figure
 from oneshot.search.base import Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BEST, OTHERS, INK = "#0072B2", "#7A7A7A", "#1b1f24"
-"""The colours of `benchmarks.plots`."""
 UNITS = {"params": "parameters (millions)", "macs": "multiply-adds (millions)", "latency": "latency"}
 SCALES = {"params": 1e-6}
 
@@ -21,11 +20,11 @@ SCALES = {"params": 1e-6}
 def progress_figure(task: Task) -> Figure:
     """The accuracy of each candidate in the order of evaluation, and of the best so far."""
     accuracy = np.array([candidate.accuracy for candidate in task.found])
-    figure, axes = _figure()
+    figure, axes = new_figure()
     named = _shown(axes, accuracy)
     count = np.arange(1, len(accuracy) + 1)
     axes.scatter(count, accuracy, s=10, color=OTHERS, alpha=0.5, linewidths=0, label=named)
-    axes.step(count, np.maximum.accumulate(accuracy), where="post", color=BEST, linewidth=2.4, label="best so far")
+    axes.step(count, np.maximum.accumulate(accuracy), where="post", color=METHOD, linewidth=2.4, label="best so far")
     axes.set_xlabel("candidates")
     axes.set_ylabel("accuracy (as the evaluator has it), %")
     _legend(figure, axes)
@@ -35,14 +34,14 @@ def progress_figure(task: Task) -> Figure:
 def front_figure(task: Task, measure: str) -> Figure:
     """Accuracy against one of the objectives; the front is that of all objectives."""
     at, scale = list(task.measures).index(measure), SCALES.get(measure, 1.0)
-    figure, axes = _figure()
+    figure, axes = new_figure()
     costs, accuracy = (np.array(v) for v in zip(*((c.costs[at] * scale, c.accuracy) for c in task.found), strict=True))
     named = _shown(axes, accuracy, min(c.accuracy for c in task.front()))
     axes.scatter(costs, accuracy, s=14, color=OTHERS, alpha=0.5, linewidths=0, label=named)
     front = sorted((c.costs[at] * scale, c.accuracy) for c in task.front())
     costs, accuracy = zip(*front, strict=True)
     width = 2.0 if len(task.objectives) == 1 else 0.0  # of several objectives it is no line
-    axes.step(costs, accuracy, where="post", linewidth=width, marker="o", markersize=5, color=BEST, label="front")
+    axes.step(costs, accuracy, where="post", linewidth=width, marker="o", markersize=5, color=METHOD, label="front")
     axes.set_xlabel(UNITS.get(measure, measure))
     axes.set_ylabel("accuracy (as the evaluator has it), %")
     _legend(figure, axes)
@@ -56,22 +55,6 @@ def _shown(axes: Axes, accuracy: np.ndarray, least: float = np.inf) -> str:
     axes.set_ylim(low - margin, high + margin)
     below = int((accuracy < low - margin).sum())
     return f"candidates ({below:,} below the axis)" if below else "candidates"
-
-
-def _figure() -> tuple[Figure, Axes]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.grid(color=OTHERS, alpha=0.25, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)
-    axes.tick_params(colors=INK, which="both")
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
-    return figure, axes
 
 
 def _legend(figure: Figure, axes: Axes) -> None:

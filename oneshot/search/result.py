@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oneshot.files import read_json, replacing, write_json
-from oneshot.provenance import environment
+from oneshot.provenance import differences, environment
 from oneshot.search.base import Candidate, Task
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> None:
     if path.exists():
         for left_over in folder.glob(".*.tmp"):  # of a search that was killed while it wrote
             left_over.unlink()
-        changed = "; ".join(_differences(read_json(path), asked))
+        changed = "; ".join(differences(read_json(path), asked))
         if changed:
             raise ValueError(f"{folder} holds a search of other settings: {changed}; choose another folder")
         return
@@ -70,12 +70,3 @@ def write(folder: Path, task: Task, settings: Mapping[str, Any]) -> None:
     with replacing(folder / CANDIDATES) as temporary:
         frame(task).to_parquet(temporary, index=False)
     write_json(folder / RESULT, document(task, settings))
-
-
-def _differences(there: Any, asked: Any, where: str = "") -> Iterator[str]:
-    """What differs between two JSON documents, in words."""
-    if isinstance(there, dict) and isinstance(asked, dict):
-        for key in sorted({*there, *asked}):
-            yield from _differences(there.get(key), asked.get(key), f"{where}.{key}" if where else key)
-    elif there != asked:
-        yield f"{where} {there!r} there, {asked!r} now"

@@ -15,7 +15,6 @@ from benchmarks.table import write
 from evaluators.base import Evaluator
 from evaluators.remote import RemoteEvaluator
 from evaluators.service.app import create_app
-from evaluators.service.known import Kept
 from evaluators.standalone import Standalone, StandaloneEvaluator
 from evaluators.store import Stored
 from evaluators.supernet import SupernetEvaluator
@@ -48,7 +47,7 @@ def table(path: Path) -> TableEvaluator:
 
 
 def remote(few: Few, path: Path, open_until_end: ExitStack) -> RemoteEvaluator:
-    app = create_app(Kept(supernet(few, "ema-3"), path / "p.sqlite", chunk=4))
+    app = create_app(Stored(supernet(few, "ema-3"), path / "p.sqlite", chunk=4))
     return RemoteEvaluator(open_until_end.enter_context(listening(app)), batch=4)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -411,17 +408,7 @@ distributed.stop()
 """
 
 
-def test_two_processes_equal_one_with_the_summed_batch(tmp_path: Path) -> None:
+def test_two_processes_equal_one_with_the_summed_batch(alone_and_together: Callable) -> None:
     """torchrun with gloo; a bias without `none`, for at relu(0 + b) rounding decides whether a gradient passes."""
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER)
-    root = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    alone = [sys.executable, str(script), str(tmp_path / "state")]
-    two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *alone[1:]]
-    for command in (alone, two):
-        subprocess.run(command, check=True, cwd=root, env=environment, capture_output=True, timeout=240)
-    for context in ("bias", "split", "attention"):
-        one, both = (torch.load(tmp_path / f"state-{context}-{n}.pt", weights_only=True) for n in (1, 2))
-        for a, b in zip(one, both, strict=True):
-            assert torch.allclose(a.float(), b.float(), rtol=1e-3, atol=1e-4)
+    for one, both in alone_and_together(WORKER, ("bias", "split", "attention")):
+        assert torch.allclose(one.float(), both.float(), rtol=1e-3, atol=1e-4)

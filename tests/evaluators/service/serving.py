@@ -18,9 +18,9 @@ from fastapi import FastAPI
 from benchmarks.table import Benchmark, write
 from evaluators.base import Prediction, Predictions
 from evaluators.service.app import create_app
-from evaluators.service.known import Kept
 from evaluators.service.limits import Limits
 from evaluators.service.server import bound
+from evaluators.store import Stored
 from evaluators.table import TableEvaluator
 from oneshot.space import Arch, Space
 from oneshot.spaces.nasbench201 import ALL
@@ -76,7 +76,7 @@ class Served:
         token = limits.pop("token", None)
         self.evaluator = evaluator or Counting()
         limits = {"batch": 8, **limits}
-        self.store = Kept(self.evaluator, folder / "p.sqlite", chunk=limits["batch"])
+        self.store = Stored(self.evaluator, folder / "p.sqlite", chunk=limits["batch"])
         self.app = create_app(self.store, TableEvaluator(truth) if truth else None, Limits(**limits), token)
         self.service = self.app.state.service
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from benchmarks.measures import improvement_curve, kendall_tau
 from evaluators.service.app import edges
-from evaluators.service.known import Kept, interval
+from evaluators.service.known import interval
 from evaluators.store import Stored
 from oneshot.provenance import fingerprint
 from oneshot.spaces import SPACES
@@ -427,4 +427,4 @@ def test_a_locked_file_delays_and_loses_nothing(tmp_path: Path) -> None:
         assert (await asking).status_code == 200
 
     served.run(ask)
-    assert Kept(Counting(), tmp_path / "p.sqlite").count() == 2
+    assert Stored(Counting(), tmp_path / "p.sqlite").count() == 2

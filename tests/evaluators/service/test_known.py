@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from evaluators.base import Prediction
-from evaluators.service.known import Kept, Known, interval
+from evaluators.service.known import Known, interval
+from evaluators.store import Stored
 from evaluators.table import TableEvaluator
 from oneshot.spaces.nasbench101 import ALL as NASBENCH101
 from oneshot.spaces.nasbench201 import ALL
@@ -47,14 +48,14 @@ def test_what_is_measured_is_beside_it(tmp_path: Path) -> None:
 
 
 def test_a_file_is_read_once_for_each_architecture(tmp_path: Path) -> None:
-    store = Kept(Counting(), tmp_path / "p.sqlite")
+    store = Stored(Counting(), tmp_path / "p.sqlite")
     store(ARCHS[:4])
-    Kept(Counting(protocol="another"), tmp_path / "p.sqlite")(ARCHS[4:8])
+    Stored(Counting(protocol="another"), tmp_path / "p.sqlite")(ARCHS[4:8])
     assert store.count() == 4
     known = Known(ALL)
     known.add(known.unseen(store.everything()))
     assert sorted(known.by_text) == sorted(STRINGS[:4])
-    Kept(Counting(), tmp_path / "p.sqlite")(ARCHS[2:6])
+    Stored(Counting(), tmp_path / "p.sqlite")(ARCHS[2:6])
     assert sorted(row.text for row in known.unseen(store.everything())) == sorted(STRINGS[4:6])
 
 
