@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.compare import ARCHITECTURES, Comparison, Estimate
-from benchmarks.plots import TRIVIAL, improvement_figure, label, save
+from benchmarks.plots import TRIVIAL, improvement_figure, label, pruning_figure, save
 from benchmarks.report import (
     MAIN,
     TITLES,
@@ -38,9 +37,10 @@ def write_comparison(comparison: Comparison, out_dir: str | Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "comparison.json", comparison.to_dict())
     drawings = {"Differences of Kendall's tau.": save(difference_figure(comparison), out / "differences")[1]}
-    for i, (name, reports) in enumerate(comparison.reports.items(), 1):
-        stem = f"improvement-{i}-{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')}"
-        drawings[f"{name}: mean truth of the best predicted."] = save(improvement_figure(reports), out / stem)[1]
+    figures = {"improvement": improvement_figure, "pruning": pruning_figure}
+    captions = {"improvement": "Mean truth of the best predicted.", "pruning": "Correlation of the truly best."}
+    for name, figure in figures.items():
+        drawings[captions[name]] = save(figure(comparison.reports), out / name)[1]
     texts = {caption: path.read_text(encoding="utf-8") for caption, path in drawings.items()}
     write_text(out / "comparison.html", page(comparison, texts))
     return out / "comparison.html"

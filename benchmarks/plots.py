@@ -1,12 +1,12 @@
 """The figures of a report: improvement, correlation while pruning, predicted against true.
 
 Figures are matplotlib objects without a window or global state. Several reports of one protocol (training seeds) become
-one line, their mean, in a band of one standard deviation.
+one line, their mean, in a band of one standard deviation; several methods by name, a line each beside the ceiling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +25,17 @@ TRIVIAL = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, which colour-blind readers can tell apart; the trivial baselines also differ in dashes."""
 DASHES = ((0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)), (0, (8, 3)), (0, (1, 1.5)))
 SCATTER_POINTS = 2000
+ON_TOP = 3
 
-Reports = Report | Sequence[Report]
+Reports = Report | Sequence[Report] | Mapping[str, Sequence[Report]]
 
 
 def improvement_figure(reports: Reports) -> Figure:
     """Mean truth of the best predicted that are left, down to ten; normalised on the right (the paper's Fig. 4)."""
-    runs = _as_runs(reports)
+    runs, predictors = _drawn(reports)
     figure, axes = new_figure()
     last = LEFT if runs[0].method.improvement.remaining[0] > 2 * LEFT else 1
-    for scores, style in _predictors(runs):
+    for scores, style in predictors:
         shown = scores[0].improvement.remaining >= last
         _line(axes, scores, lambda s: s.improvement, "accuracy", style, shown)
     _architectures_left(axes, runs[0].method.improvement.remaining[0], last)
@@ -57,10 +58,10 @@ def improvement_figure(reports: Reports) -> Figure:
 
 def pruning_figure(reports: Reports) -> Figure:
     """Kendall's tau with the truth as the truly worst are removed (the paper's Fig. 3 bottom)."""
-    runs = _as_runs(reports)
+    runs, predictors = _drawn(reports)
     figure, axes = new_figure()
     axes.axhline(0, color=INK, linewidth=0.8, alpha=0.5)
-    for scores, style in _predictors(runs):
+    for scores, style in predictors:
         _line(axes, scores, lambda s: s.pruning, "kendall_tau", style)
     remaining = runs[0].method.pruning.remaining
     _architectures_left(axes, remaining[0], remaining[-1])
@@ -108,8 +109,18 @@ def _verbatim(text: str) -> str:
     return ("\u200b" + text if text.startswith("_") else text).replace("$", r"\$")
 
 
-def _as_runs(reports: Reports) -> list[Report]:
-    runs = [reports] if isinstance(reports, Report) else list(reports)
+def _drawn(reports: Reports) -> tuple[list[Report], list[tuple[list[Scores], dict[str, Any]]]]:
+    """All runs, and the scores of each predictor with how it is drawn, in the order of the legend."""
+    if isinstance(reports, Mapping):
+        runs = _checked([run for group in reports.values() for run in group])
+        return runs, [*_methods(reports), *_ceiling(runs)]
+    runs = _checked([reports] if isinstance(reports, Report) else list(reports))
+    name = _verbatim(runs[0].method.name) if len(runs) == 1 else f"mean of {len(runs)} runs ± 1 sd"
+    look = {"color": METHOD, "linestyle": "-", "linewidth": 2.4, "label": name, "zorder": ON_TOP}
+    return runs, [([run.method for run in runs], look), *_baselines(runs), *_ceiling(runs)]
+
+
+def _checked(runs: list[Report]) -> list[Report]:
     if not runs:
         raise ValueError("expected at least one report to plot")
     for run in runs[1:]:
@@ -121,25 +132,31 @@ def _as_runs(reports: Reports) -> list[Report]:
     return runs
 
 
-def _predictors(runs: Sequence[Report]) -> list[tuple[list[Scores], dict[str, Any]]]:
-    """The scores of each predictor in every run, and how it is drawn; the method last, on top."""
-    drawn: list[tuple[list[Scores], dict[str, Any]]] = []
+def _methods(groups: Mapping[str, Sequence[Report]]) -> list[tuple[list[Scores], dict[str, Any]]]:
+    found = []
+    for i, (name, runs) in enumerate(groups.items()):
+        color, dash = (METHOD, *TRIVIAL)[i % (1 + len(TRIVIAL))], ("-", *DASHES)[i // (1 + len(TRIVIAL)) % len(DASHES)]
+        look = {"color": color, "linestyle": dash, "linewidth": 1.8, "zorder": ON_TOP - i / 100}
+        number = f" (×{len(runs)})" if len(runs) > 1 else ""
+        found.append(([run.method for run in runs], {**look, "label": _verbatim(name) + number}))
+    return found
+
+
+def _baselines(runs: Sequence[Report]) -> list[tuple[list[Scores], dict[str, Any]]]:
+    found = []
     for i, baseline in enumerate(runs[0].baselines):
         same = [run.baselines[i] for run in runs if len(run.baselines) > i and run.baselines[i].name == baseline.name]
         look = {"color": TRIVIAL[i % len(TRIVIAL)], "linestyle": DASHES[i % len(DASHES)], "linewidth": 1.5}
-        drawn.append((same, {**look, "label": _verbatim(label(baseline.name))}))
+        found.append((same, {**look, "label": _verbatim(label(baseline.name))}))
+    return found
+
+
+def _ceiling(runs: Sequence[Report]) -> list[tuple[list[Scores], dict[str, Any]]]:
     ceilings = [run.ceiling for run in runs if run.ceiling is not None]
-    if ceilings:
-        look = {
-            "color": OTHERS,
-            "linestyle": (0, (1, 1)),
-            "linewidth": 2.0,
-            "label": f"ceiling: {_verbatim(ceilings[0].name)}",
-        }
-        drawn.append((ceilings, look))
-    name = _verbatim(runs[0].method.name) if len(runs) == 1 else f"mean of {len(runs)} runs ± 1 sd"
-    drawn.append(([run.method for run in runs], {"color": METHOD, "linestyle": "-", "linewidth": 2.4, "label": name}))
-    return drawn
+    if not ceilings:
+        return []
+    name = f"ceiling: {_verbatim(ceilings[0].name)}"
+    return [(ceilings, {"color": OTHERS, "linestyle": (0, (1, 1)), "linewidth": 2.0, "label": name})]
 
 
 def _line(
@@ -174,12 +191,9 @@ def _architectures_left(axes: Axes, most: int, least: int) -> None:
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    """Below the axes, where it covers nothing; the method first."""
-    handles, labels = axes.get_legend_handles_labels()
-    order = [len(handles) - 1, *range(len(handles) - 1)]
+    """Below the axes, where it covers nothing."""
     figure.legend(
-        [handles[i] for i in order],
-        [labels[i] for i in order],
+        *axes.get_legend_handles_labels(),
         loc="outside lower center",
         ncols=3,
         frameon=False,

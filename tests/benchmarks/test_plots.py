@@ -27,7 +27,7 @@ def test_improvement_draws_every_predictor_down_to_ten(runs: list[Report]) -> No
     figure.canvas.draw()
     axes = figure.axes[0]
     assert len(axes.lines) == len(runs[0].everyone)
-    x, y = axes.lines[-1].get_data()
+    x, y = axes.lines[0].get_data()
     curve = runs[0].method.improvement
     np.testing.assert_array_equal(x, curve.remaining[curve.remaining >= 10])
     np.testing.assert_array_equal(y, curve.accuracy[curve.remaining >= 10])
@@ -40,15 +40,25 @@ def test_improvement_draws_every_predictor_down_to_ten(runs: list[Report]) -> No
 
 
 def test_several_runs_are_a_mean_in_a_band(runs: list[Report]) -> None:
-    for figure, values in (
-        (improvement_figure(runs), [run.method.improvement.accuracy[:31] for run in runs]),
-        (pruning_figure(runs), [run.method.pruning.kendall_tau for run in runs]),
+    for at, figure, values in (
+        (0, improvement_figure(runs), [run.method.improvement.accuracy[:31] for run in runs]),
+        (1, pruning_figure(runs), [run.method.pruning.kendall_tau for run in runs]),
     ):
         axes = figure.axes[0]
-        np.testing.assert_allclose(np.asarray(axes.lines[-1].get_ydata()), np.mean(values, axis=0))
-        band = np.asarray(axes.collections[-1].get_paths()[0].vertices)[:, 1]
+        np.testing.assert_allclose(np.asarray(axes.lines[at].get_ydata()), np.mean(values, axis=0))
+        band = np.asarray(axes.collections[0].get_paths()[0].vertices)[:, 1]
         assert band.max() == pytest.approx((np.mean(values, axis=0) + np.std(values, axis=0, ddof=1)).max())
         assert "mean of 3 runs" in figure.legends[0].get_texts()[0].get_text()
+
+
+def test_methods_by_name_are_a_line_each_beside_the_ceiling(runs: list[Report]) -> None:
+    axes = improvement_figure({"one": runs[:1], "$two_": runs[1:]}).axes[0]
+    assert len(axes.lines) == 3
+    assert len({str(line.get_color()) for line in axes.lines}) == 3
+    np.testing.assert_allclose(np.asarray(axes.lines[0].get_ydata()), runs[0].method.improvement.accuracy[:31])
+    texts = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert texts[:2] == ["one", r"\$two_ (×2)"]
+    assert texts[2].startswith("ceiling")
 
 
 def test_reports_of_other_sizes_have_no_common_curve(runs: list[Report], table: Benchmark) -> None:
