@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def counted(net: nn.Module, gates: Gates, image_size: int = 32) -> Cost:
         nonlocal multiplies
         ran.update(dict.fromkeys(module.parameters(recurse=False)))
         if isinstance(module, nn.Conv2d):
-            multiplies += module.weight.numel() * output.shape[2] * output.shape[3]
+            # not by the shape of the weight, of which a sliced convolution uses a part
+            multiplies += output.numel() * (inputs[0].shape[1] // module.groups) * prod(module.kernel_size)
         elif isinstance(module, nn.Linear):
             multiplies += sum(p.numel() for p in module.parameters())
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from oneshot.cost import counted
 from oneshot.gates import fixed
+from oneshot.samplers.uniform import distinct
 from oneshot.space import Arch
+from oneshot.spaces.nasbench101 import ALL as CELLS
+from oneshot.spaces.nasbench101 import cost as cells_cost
 from oneshot.spaces.nasbench201 import ALL, cost
+from oneshot.supernets.nasbench101 import NasBench101Net
 from oneshot.supernets.nasbench201 import NasBench201Net
 
 
@@ -30,3 +35,14 @@ def test_a_supernet_counts_only_what_runs() -> None:
     extra = 4 * 4 + 8 * 8 + 16 * 16
     fixed_part = sum(p.numel() for p in alone.parameters())
     assert counted(net, fixed(ALL, arch), 8).params == fixed_part + extra
+
+
+def test_a_sliced_path_does_as_much_as_its_own_network() -> None:
+    """The parameters of the supernet's modules are more: they are as wide as any architecture asks for."""
+    whole = NasBench101Net(CELLS, 8, 1)
+    for arch in distinct(CELLS, 20, np.random.default_rng(0)):
+        alone = NasBench101Net(CELLS.only(arch), 8, 1)
+        got = counted(whole, fixed(CELLS, arch), 8)
+        expected = counted(alone, fixed(alone.space, (0,) * 26), 8)
+        assert got.mflops == expected.mflops == pytest.approx(cells_cost(CELLS.cell(arch), 8, 1, 10, 8).mflops)
+        assert got.params >= expected.params
