@@ -32,6 +32,13 @@ def digits() -> Dataset:
     return load("digits")
 
 
+@pytest.fixture(scope="session")
+def cifar_few(real_data: Path) -> tuple[Images, Images]:
+    """32 training and 32 validation images of CIFAR-10."""
+    train, valid = load("cifar10", real_data).split("half")
+    return train.subset(slice(0, 32)), valid.subset(slice(0, 32))
+
+
 @pytest.fixture
 def few(digits: Dataset) -> tuple[Images, Images]:
     """96 training and 64 validation digits."""
