@@ -27,10 +27,12 @@ from oneshot.spaces import space_named
 from oneshot.spaces.fairnas import FairNas
 from oneshot.spaces.nasbench101 import NasBench101
 from oneshot.spaces.nasbench201 import NasBench201
+from oneshot.spaces.nasnet import NasNet
 from oneshot.spaces.shufflenet import ShuffleNet
 from oneshot.supernets.fairnas import FairNasNet
 from oneshot.supernets.nasbench101 import NasBench101Net
 from oneshot.supernets.nasbench201 import NasBench201Net
+from oneshot.supernets.nasnet import NasNetNet
 from oneshot.supernets.shufflenet import ShuffleNetNet
 
 SAMPLERS: dict[str, Callable[[Space, Config], Sampler]] = {
@@ -67,6 +69,8 @@ def network(space: Space, config: Config, classes: int, affine: bool = False) ->
         return FairNasNet(space, config.channels, classes)
     if isinstance(space, ShuffleNet):
         return ShuffleNetNet(space, config.channels, classes)
+    if isinstance(space, NasNet):
+        return NasNetNet(space, config.channels, config.cells, classes, affine)
     raise ValueError(f"no network skeleton for the space {space.name}")
 
 

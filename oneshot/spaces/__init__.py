@@ -4,9 +4,12 @@ from oneshot.space import Space
 from oneshot.spaces.fairnas import ALL as FAIRNAS
 from oneshot.spaces.nasbench101 import ALL as NASBENCH101
 from oneshot.spaces.nasbench201 import ALL, CONV, NO_ZERO
+from oneshot.spaces.nasnet import ALL as NASNET
 from oneshot.spaces.shufflenet import ALL as SHUFFLENET
 
-SPACES: dict[str, Space] = {space.name: space for space in (ALL, NO_ZERO, CONV, NASBENCH101, FAIRNAS, SHUFFLENET)}
+SPACES: dict[str, Space] = {
+    space.name: space for space in (ALL, NO_ZERO, CONV, NASBENCH101, FAIRNAS, SHUFFLENET, NASNET)
+}
 """Larger spaces before their restrictions, so that the first that parses a string is the most general."""
 
 
