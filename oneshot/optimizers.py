@@ -1,13 +1,17 @@
-"""The optimisers of weights, built from a recipe. What has no gradient is never touched, be it a row of a table."""
+"""The optimisers of weights, built from a recipe.
+
+What a step did not use is never touched, be it a row of a table or a part of a sliced weight.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from oneshot.nn.sliced import Corners
 from oneshot.recipe import Recipe
 
 ADAM_RATE = 0.3
@@ -17,8 +21,10 @@ ADAM_RATE = 0.3
 def of_weights(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser of all parameters, BatchNorm without weight decay; `set_rate` sets its learning rate.
 
-    Each row of a table (an embedding with sparse gradients) has momentum and weight decay of its own.
+    Each row of a table (an embedding with sparse gradients) has momentum and weight decay of its own, and so has each
+    element of a sliced weight.
     """
+    corners = Corners(net)
     norms = {p for m in net.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}
     tables = {m.weight for m in net.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag) and m.sparse}
     groups: list[dict[str, Any]] = [
@@ -29,14 +35,15 @@ def of_weights(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         ordered = [p for p in net.parameters() if p in tables]
         groups.append({"params": ordered, "weight_decay": recipe.weight_decay, "table": True})
     if recipe.optimizer == "sgd":
-        return SGD(groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.nesterov, foreach=True)
+        return SGD(groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.nesterov, corners=corners)
     # not the first convolution, which sees the images' channels
     convs = (m for m in net.modules() if isinstance(m, nn.Conv2d) and m.groups == 1 and m.in_channels > 4)
     matrices = {m.weight for m in convs}
     hidden = [p for p in groups[0]["params"] if p in matrices]
     groups[0]["params"] = [p for p in groups[0]["params"] if p not in matrices]
     groups.append({"params": hidden, "weight_decay": recipe.weight_decay, "matrix": True})
-    return Muon([group for group in groups if group["params"]], recipe.learning_rate, recipe.momentum, recipe.nesterov)
+    groups = [group for group in groups if group["params"]]
+    return Muon(groups, recipe.learning_rate, recipe.momentum, recipe.nesterov, corners)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -55,6 +62,16 @@ def take_over(
                 made.state[p] = {key: value.clone() for key, value in state.items() if value is not None}
 
 
+def used_parts(p: Tensor, corners: Corners) -> Iterator[tuple[Any, Tensor]]:
+    """Indices of the disjoint parts of a parameter that were used, and their gradients."""
+    assert p.grad is not None
+    if p not in corners:
+        yield used_rows(p)
+        return
+    for box in corners.boxes(p):
+        yield box, p.grad[box]
+
+
 def used_rows(table: Tensor) -> tuple[Tensor | slice, Tensor]:
     """The rows of a table that have a gradient, and that gradient; all of them where it is dense."""
     assert table.grad is not None
@@ -65,28 +82,37 @@ def used_rows(table: Tensor) -> tuple[Tensor | slice, Tensor]:
 
 
 class SGD(torch.optim.SGD):
-    """PyTorch's, that also takes groups with `table`, whose rows are parameters of their own."""
+    """PyTorch's, that also takes groups with `table`, whose rows are parameters of their own, and sliced weights."""
+
+    def __init__(
+        self, params: Iterable[Any], lr: float, momentum: float = 0.0, nesterov: bool = False,
+        corners: Corners | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(params, lr, momentum, nesterov=nesterov, foreach=True)
+        self.corners = corners or Corners()
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         for group in self.param_groups:
-            if not group.get("table"):
-                continue
             for p in group["params"]:
-                if p.grad is not None:
-                    self._rows(p, group)
+                if p.grad is not None and (group.get("table") or p in self.corners):
+                    self._parts(p, group)
                     p.grad = None
+        self.corners.forget()
         super().step()
 
-    def _rows(self, p: Tensor, group: dict[str, Any]) -> None:
-        rows, grad = used_rows(p)
-        grad = grad + group["weight_decay"] * p[rows]
-        if group["momentum"]:
-            buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
-            moved = group["momentum"] * buffer[rows] + grad
-            buffer[rows] = moved
-            grad = grad + group["momentum"] * moved if group["nesterov"] else moved
-        p[rows] -= group["lr"] * grad
+    def _parts(self, p: Tensor, group: dict[str, Any]) -> None:
+        if group["momentum"] and "momentum_buffer" not in self.state[p]:
+            self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+        for index, grad in used_parts(p, self.corners):
+            weight = p[index]
+            grad = grad.add(weight, alpha=group["weight_decay"])
+            if group["momentum"]:
+                buffer = self.state[p]["momentum_buffer"]
+                moved = buffer[index].mul_(group["momentum"]).add_(grad)
+                grad = grad.add_(moved, alpha=group["momentum"]) if group["nesterov"] else moved
+                buffer[index] = moved
+            p[index] = weight.sub_(grad, alpha=group["lr"])
 
 
 class Muon(torch.optim.Optimizer):
@@ -97,40 +123,53 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, params: Iterable[dict[str, Any]], lr: float, momentum: float = 0.95, nesterov: bool = True
-    ) -> None:
+        self, params: Iterable[dict[str, Any]], lr: float, momentum: float = 0.95, nesterov: bool = True,
+        corners: Corners | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(params, {"lr": lr, "weight_decay": 0.0, "matrix": False, "table": False})
-        self.momentum, self.nesterov = momentum, nesterov
+        self.momentum, self.nesterov, self.corners = momentum, nesterov, corners or Corners()
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
-            if group["table"]:
-                for p in params:
-                    self._rows(p, group)
-                continue
-            for p in params:
-                p.mul_(1 - group["lr"] * group["weight_decay"])
             if group["matrix"]:
-                self._matrices(params, group["lr"])
-            else:
-                self._adam(params, ADAM_RATE * group["lr"])
+                self._matrices(params, group)
+                continue
+            whole = [p for p in params if not group["table"] and p not in self.corners]
+            for p in whole:
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+            self._adam(whole, ADAM_RATE * group["lr"])
+            for p in params:
+                if group["table"] or p in self.corners:
+                    self._parts(p, group)
+        self.corners.forget()
 
-    def _matrices(self, params: list[Tensor], rate: float) -> None:
-        shapes: dict[tuple[int, int], list[Tensor]] = {}
+    def _matrices(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        shapes: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
         for p in params:
-            shapes.setdefault((p.shape[0], p[0].numel()), []).append(p)
-        for (rows, columns), members in shapes.items():
-            wanted = torch.stack([self._moved(p).reshape(rows, columns) for p in members])
-            scale = -rate * max(1.0, rows / columns) ** 0.5
-            for p, direction in zip(members, orthogonalised(wanted), strict=True):
-                p.add_(direction.view(p.shape), alpha=scale)
+            moved = self._moved(p)
+            shapes.setdefault(moved.shape, []).append((p, moved))
+        for shape, members in shapes.items():
+            wanted = torch.stack([moved.flatten(1) for _, moved in members])
+            scale = -group["lr"] * max(1.0, wanted.shape[1] / wanted.shape[2]) ** 0.5
+            for (p, _), direction in zip(members, orthogonalised(wanted), strict=True):
+                for box in self.corners.boxes(p):
+                    p[box].mul_(1 - group["lr"] * group["weight_decay"]).add_(direction.view(shape)[box], alpha=scale)
 
     def _moved(self, p: Tensor) -> Tensor:
-        assert p.grad is not None
-        average = self._state(p, "momentum_buffer").lerp_(p.grad, 1 - self.momentum)
-        return p.grad.lerp(average, self.momentum) if self.nesterov else average
+        """The momentum of the smallest leading part that holds all that was used; zeros where it was not."""
+        average, parts = self._state(p, "momentum_buffer"), list[tuple[Any, Tensor]]()
+        for box, grad in used_parts(p, self.corners):
+            moved = average[box].lerp_(grad, 1 - self.momentum)
+            parts.append((box, grad.lerp(moved, self.momentum) if self.nesterov else moved))
+        if len(parts) == 1:
+            return parts[0][1]
+        # boxes begin with the widest, and end with the last rows
+        whole = p.new_zeros(parts[-1][0][0].stop, *parts[0][1].shape[1:])
+        for box, moved in parts:
+            whole[box] = moved
+        return whole
 
     def _adam(self, params: list[Tensor], rate: float, beta1: float = 0.9, beta2: float = 0.99) -> None:
         for p in params:
@@ -143,15 +182,16 @@ class Muon(torch.optim.Optimizer):
             scale = (square / (1 - beta2**count)).sqrt_().add_(1e-8)
             p.addcdiv_(mean, scale, value=-rate / (1 - beta1**count))
 
-    def _rows(self, p: Tensor, group: dict[str, Any], beta1: float = 0.9, beta2: float = 0.99) -> None:
-        rows, grad = used_rows(p)
-        steps, means, squares = self._state(p, "step", 1), self._state(p, "exp_avg"), self._state(p, "exp_avg_sq")
-        step, mean = steps[rows] + 1, means[rows].lerp(grad, 1 - beta1)
-        square = squares[rows].lerp(grad.square(), 1 - beta2)
-        steps[rows], means[rows], squares[rows] = step, mean, square
-        scale = (square / (1 - beta2**step)).sqrt() + 1e-8
-        direction = mean / (1 - beta1**step) / scale
-        p[rows] = p[rows] * (1 - group["lr"] * group["weight_decay"]) - ADAM_RATE * group["lr"] * direction
+    def _parts(self, p: Tensor, group: dict[str, Any], beta1: float = 0.9, beta2: float = 0.99) -> None:
+        steps = self._state(p, "step", 1 if group["table"] else None)
+        means, squares = self._state(p, "exp_avg"), self._state(p, "exp_avg_sq")
+        for index, grad in used_parts(p, self.corners):
+            step, mean = steps[index] + 1, means[index].lerp(grad, 1 - beta1)
+            square = squares[index].lerp(grad.square(), 1 - beta2)
+            steps[index], means[index], squares[index] = step, mean, square
+            scale = (square / (1 - beta2**step)).sqrt() + 1e-8
+            direction = mean / (1 - beta1**step) / scale
+            p[index] = p[index] * (1 - group["lr"] * group["weight_decay"]) - ADAM_RATE * group["lr"] * direction
 
     def _state(self, p: Tensor, key: str, dimensions: int | None = None) -> Tensor:
         """A tensor of zeros: as the parameter, a scalar (0 dimensions), or one number a row (1)."""

@@ -1,4 +1,7 @@
-"""Layers as wide as they are ever asked to be; a forward pass uses their leading channels (VAENAS, Fig. 7)."""
+"""Layers as wide as they are ever asked to be; a forward pass uses their leading channels (VAENAS, Fig. 7).
+
+A *corner* is the leading part of a weight that a pass uses: its channels out and in, or a norm's channels.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,10 @@ class SlicedConv(Conv):
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int) -> None:
         super().__init__(channels_in, channels_out, kernel)
+        self.corners: set[tuple[int, ...]] = set()
 
     def forward(self, x: Tensor, channels: int) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        _note(self, channels, x.shape[1])
         if (channels, x.shape[1]) == self.weight.shape[:2]:
             return super().forward(x)
         weight = self.weight[:channels, : x.shape[1]]
@@ -34,8 +39,13 @@ class SlicedBatchNorm(BatchNorm):
     that a cumulative average is one only over passes of the same architecture.
     """
 
+    def __init__(self, channels: int, momentum: float | None = 0.1, affine: bool = True) -> None:
+        super().__init__(channels, momentum=momentum, affine=affine)
+        self.corners: set[tuple[int, ...]] = set()
+
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         channels = x.shape[1]
+        _note(self, channels)
         if channels == self.num_features:
             return super().forward(x)
         parameters, buffers = self._parameters, self._buffers
@@ -59,6 +69,37 @@ class SlicedConvNormRelu(nn.Module):
         return F.relu(self.norm(self.conv(x, channels or x.shape[1])))
 
 
+class Corners:
+    """Which parts of a network's sliced weights were used by passes with gradients since they were last forgotten."""
+
+    def __init__(self, net: nn.Module | None = None) -> None:
+        modules = [] if net is None else net.modules()
+        sliced = [module for module in modules if isinstance(module, SlicedConv | SlicedBatchNorm)]
+        self._of: dict[Tensor, set[tuple[int, ...]]] = {}
+        for module in sliced:
+            self._of.update(dict.fromkeys(module.parameters(recurse=False), module.corners))
+
+    def __contains__(self, p: Tensor) -> bool:
+        """Whether something is known of this weight."""
+        return bool(self._of.get(p))
+
+    def boxes(self, p: Tensor) -> list[tuple[slice, ...]]:
+        """Indices of disjoint parts that together are all corners of the weight; of another one, all of it."""
+        corners = sorted(self._of.get(p, ()), key=lambda corner: (corner[1:], corner[0]), reverse=True)
+        if not corners:
+            return [(slice(None),)]
+        found, first = [], 0
+        for rows, *columns in corners:  # the widest first: of a narrower one only its further rows are new
+            if rows > first:
+                found.append((slice(first, rows), *map(slice, columns)))
+                first = rows
+        return found
+
+    def forget(self) -> None:
+        for corners in self._of.values():
+            corners.clear()
+
+
 def nasbench101(affine: bool) -> Operations:
     """The three operations of NAS-Bench-101, which keep the number of channels; `affine` is BatchNorm's."""
     return {
@@ -66,6 +107,11 @@ def nasbench101(affine: bool) -> Operations:
         "conv1x1-bn-relu": lambda c_in, c_out, stride: SlicedConvNormRelu(c_in, c_out, 1, affine),
         "maxpool3x3": lambda c_in, c_out, stride: nn.MaxPool2d(3, 1, 1),
     }
+
+
+def _note(module: SlicedConv | SlicedBatchNorm, *corner: int) -> None:
+    if torch.is_grad_enabled() and module.weight is not None and module.weight.requires_grad:
+        module.corners.add(corner)
 
 
 def _leading(tensors: dict[str, Any], channels: int) -> dict[str, Any]:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from oneshot.nn.norm import batch_norms
-from oneshot.nn.sliced import SlicedBatchNorm, SlicedConv, SlicedConvNormRelu, nasbench101
+from oneshot.nn.sliced import Corners, SlicedBatchNorm, SlicedConv, SlicedConvNormRelu, nasbench101
 
 MEMORY = [torch.channels_last, torch.contiguous_format]
 
@@ -92,3 +94,36 @@ def test_the_three_operations() -> None:
             y = F.relu(F.batch_norm(y, None, None, training=True))
         assert y is not None
         assert torch.allclose(operation(x), y, atol=1e-5)
+
+
+def test_corners_are_those_of_passes_with_gradients() -> None:
+    layer, x = SlicedConvNormRelu(6, 7, 3), torch.randn(2, 4, 5, 5)
+    corners = Corners(layer)
+    with torch.no_grad():
+        layer(x, 3)
+    weight, bias = layer.conv.weight, layer.norm.bias
+    assert weight not in corners
+    assert corners.boxes(weight) == [(slice(None),)]
+    layer(x, 3)
+    layer(torch.randn(2, 6, 5, 5), 2)
+    assert corners.boxes(weight) == [(slice(0, 2), slice(6)), (slice(2, 3), slice(4))]
+    assert corners.boxes(bias) == [(slice(0, 3),)]
+    corners.forget()
+    layer.requires_grad_(False)
+    layer(x, 3)
+    assert weight not in corners
+    layer.requires_grad_(True)
+    layer(torch.randn(2, 6, 5, 5), 7)
+    assert corners.boxes(weight) == [(slice(0, 7), slice(6))]
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=6))
+def test_boxes_hold_every_element_of_a_corner_once(corners: list[tuple[int, int]]) -> None:
+    conv = SlicedConv(5, 5, 1)
+    conv.corners.update(corners)
+    counts, inside = torch.zeros(2, 5, 5)
+    for rows, columns in corners:
+        inside[:rows, :columns] = 1
+    for box in Corners(conv).boxes(conv.weight):
+        counts[box] += 1
+    assert torch.equal(counts, inside)
