@@ -12,6 +12,7 @@ from torch import nn
 
 from oneshot.checkpoint import RunFolder, convert_network, load_network
 from oneshot.data import Dataset, Images, load
+from oneshot.feedback import load_sampler
 from oneshot.methods.base import Method
 from oneshot.methods.darts import Darts
 from oneshot.methods.single_path import SinglePath
@@ -20,8 +21,12 @@ from oneshot.nn.context import Attention, Attention2, Bias, ContextWeights, Depe
 from oneshot.recipe import Config, Recipe, flat, unflat
 from oneshot.samplers.balanced import Balanced
 from oneshot.samplers.base import Sampler
+from oneshot.samplers.encoding import ByNumbers
+from oneshot.samplers.exact_edges import ExactEdges, encoding_of
 from oneshot.samplers.fair import StrictlyFair
+from oneshot.samplers.mixture import Learner, Mixture
 from oneshot.samplers.uniform import Uniform
+from oneshot.samplers.vae import Vae, VaeSettings
 from oneshot.space import Space
 from oneshot.spaces import space_named
 from oneshot.spaces.fairnas import FairNas
@@ -35,10 +40,26 @@ from oneshot.supernets.nasbench201 import NasBench201Net
 from oneshot.supernets.nasnet import NasNetNet
 from oneshot.supernets.shufflenet import ShuffleNetNet
 
+
+def _exact_edges(space: Space, config: Config) -> Sampler:
+    if not isinstance(space, NasBench101):
+        raise ValueError(f"exact-edges draws NAS-Bench-101 cells, got the space {space.name}")
+    return ByNumbers(ExactEdges(space))
+
+
+def _vae(space: Space, config: Config) -> Sampler:
+    encoding = encoding_of(space)
+    vae = Vae(encoding, VaeSettings(keep=config.vae_keep, iterations=config.vae_iterations, seed=config.seed))
+    vae.kept(config.vae_samples)
+    return Mixture(ByNumbers(encoding), vae, config.vae_increment, config.vae_epsilon)
+
+
 SAMPLERS: dict[str, Callable[[Space, Config], Sampler]] = {
     "uniform": lambda space, config: Uniform(space),
     "fair": lambda space, config: StrictlyFair(space),
     "balanced": lambda space, config: Balanced(space, config.bucket_weights),
+    "exact-edges": _exact_edges,
+    "vae": _vae,
 }
 
 METHODS: dict[str, Callable[[Space, Sampler], Method]] = {
@@ -93,6 +114,7 @@ class Run:
     valid: Images
     net: nn.Module
     method: Method
+    sampler: Sampler
     folder: RunFolder | None = None
 
     def provenance(self) -> dict[str, Any]:
@@ -121,6 +143,11 @@ def build(
             f"context split and a split_epoch from 1 to {recipe.epochs - 1} belong together, "
             f"got context {config.context} and split_epoch {recipe.split_epoch}"
         )
+    if config.sampler == "vae" and (config.method != "single-path" or config.vae_every > recipe.epochs):
+        raise ValueError(
+            f"sampler vae needs method single-path and vae_every within the {recipe.epochs} epochs, "
+            f"got method {config.method} and vae_every {config.vae_every}"
+        )
     space = space_named(config.space)
     sampler = named("sampler", SAMPLERS, config.sampler)(space, config)
     method = named("method", METHODS, config.method)(space, sampler)
@@ -128,7 +155,7 @@ def build(
     train, valid = dataset.split(config.split)
     torch.manual_seed(config.seed)
     net = network(space, config, dataset.classes).to(device, memory_format=torch.channels_last)  # pyright: ignore
-    return Run(config, recipe, space, dataset, train, valid, net, method, folder)
+    return Run(config, recipe, space, dataset, train, valid, net, method, sampler, folder)
 
 
 def open_run(path: str | Path, data_dir: str | Path | None = None, device: str | torch.device = "cpu") -> Run:
@@ -143,8 +170,28 @@ def open_run(path: str | Path, data_dir: str | Path | None = None, device: str |
         raise ValueError(f"{path} holds no checkpoint yet; `oneshot train --out {path}` continues it")
     split_if_due(run.net, run.recipe.split_epoch, loaded[1]["epoch"])
     load_network(run.net, loaded[0])
+    if isinstance(run.sampler, Mixture):
+        load_sampler(run.sampler, loaded[0])
     run.net.eval()
     return run
+
+
+def learned(path: str | Path) -> Learner:
+    """What the sampler of a run has learned so far, to draw from: p(a|z) alone (VAENAS, Algorithm 2, line 13).
+
+    ValueError where the run's sampler does not learn, or has not yet.
+    """
+    folder = RunFolder(path)
+    config, _ = unflat(folder.config)
+    sampler = named("sampler", SAMPLERS, config.sampler)(space_named(config.space), config)
+    if not isinstance(sampler, Mixture):
+        raise ValueError(f"{path} was trained with sampler {config.sampler}, which does not learn: expected vae")
+    loaded = folder.load()
+    if loaded is not None:
+        load_sampler(sampler, loaded[0])
+    if not sampler.learner.rounds:
+        raise ValueError(f"the VAE of {path} has learned nothing yet; `oneshot train --out {path}` continues it")
+    return sampler.learner
 
 
 def initialise(run: Run) -> None:

@@ -3,7 +3,8 @@
 config.json                  written first, never changed
 metrics.jsonl                one line an epoch
 checkpoint.json              names the current state file, its SHA-256 and its epoch: the commit point
-state-EPOCH.safetensors      weights, BatchNorm statistics, optimiser state
+state-EPOCH.safetensors      weights, BatchNorm statistics, optimiser state, what the sampler learned
+vae.safetensors              of a finished training with sampler vae: that sampler, without the rest
 tensorboard/                 the metrics once more
 """
 

@@ -60,6 +60,15 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         grad.copy_(part.view_as(grad))
 
 
+def from_first(value: Tensor) -> Tensor:
+    """The first process's tensor, on all processes, which have one of the same shape and type."""
+    if world() == 1:
+        return value
+    sent = value.detach().to("cuda") if dist.get_backend() == "nccl" else value.detach().clone()
+    dist.broadcast(sent, src=0)
+    return sent.to(value.device)
+
+
 def average(value: Tensor) -> Tensor:
     """The mean of a scalar over all processes."""
     if world() == 1:

@@ -94,13 +94,19 @@ class Config:
         cells: cells a stage
         pool_conv: a 1x1 convolution behind pooling, as the paper's supernet has it
         method: single-path or darts
-        sampler: uniform, fair or balanced
+        sampler: uniform, fair, balanced, exact-edges (NAS-Bench-101 cells of nine edges), or vae (VAENAS-OS)
         bucket_weights: how often balanced draws each of the space's buckets, relative to the others; () equally often
         seed: of the weights, the paths and the order of the images
         context: weights that depend on earlier choices: none, bias, shared-bias, attention, attention-2, or split
         depth: on how many earlier choices
         priors: order (the last choices in plain order) or graph (those at the edges into the edge's source node)
         init_from: run folder whose weights the training begins with, whatever their context; '' for random ones
+        vae_every: epochs between two trainings of the VAE (n_vae in VAENAS, Algorithm 2; the paper gives no figures)
+        vae_samples: architectures that are evaluated for each (N_s)
+        vae_keep: share of them, best first, that it learns from (K; half in VAENAS, Fig. 1)
+        vae_iterations: steps of each training of the VAE (n_iters^vae)
+        vae_increment: how much epsilon, the share of paths that the VAE draws, grows with every epoch (epsilon_inc)
+        vae_epsilon: the largest epsilon
     """
 
     space: str = "nasbench201"
@@ -118,9 +124,16 @@ class Config:
     depth: int = 1
     priors: str = "order"
     init_from: str = ""
+    vae_every: int = 10
+    vae_samples: int = 200
+    vae_keep: float = 0.5
+    vae_iterations: int = 500
+    vae_increment: float = 0.004
+    vae_epsilon: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, bound in {"channels": 1, "cells": 1, "seed": 0, "image_size": 0, "depth": 1}.items():
+        least = {"channels": 1, "cells": 1, "seed": 0, "image_size": 0, "depth": 1, "vae_every": 1, "vae_samples": 1}
+        for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
         if not all(isinstance(w, int | float) and 0 <= w < math.inf for w in self.bucket_weights):
@@ -138,6 +151,8 @@ def flat(config: Config, recipe: Recipe) -> dict[str, Any]:
 
 
 LATER: dict[str, Any] = {"bucket_weights": [], "optimizer": "sgd"}
+LATER |= {"vae_every": 10, "vae_samples": 200, "vae_keep": 0.5, "vae_iterations": 500}
+LATER |= {"vae_increment": 0.004, "vae_epsilon": 1.0}
 LATER |= {"context": "none", "depth": 1, "priors": "order", "init_from": "", "split_epoch": 0}
 """Values of options that older run folders do not record."""
 

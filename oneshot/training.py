@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from oneshot import distributed
 from oneshot.checkpoint import RunFolder, load_network, load_optimizer, network_state, optimizer_state
 from oneshot.data import Augmentation, Images, training_batches
+from oneshot.feedback import Feedback, check_feedback, load_sampler, sampler_state
 from oneshot.methods.base import Batch, Method
 from oneshot.nn.choice import split, split_if_due
 from oneshot.optimizers import of_weights, set_rate, take_over
@@ -44,18 +45,23 @@ def train(
     seed: int = 0,
     folder: RunFolder | None = None,
     on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
+    feedback: Feedback | None = None,
 ) -> None:
     """Train in place, continuing from the folder's checkpoint if it has one.
 
     `net` and the images are on one device; channels-last weights are fastest. On a CPU the same arguments give
     bit-identical weights, across any stop and resume too. Under torch.distributed every process calls this with the
-    same arguments, each works on its share of every batch, and the first one writes.
+    same arguments, each works on its share of every batch, and the first one writes. A sampler that learns needs
+    its `feedback`.
     """
+    check_feedback(method, feedback)
     keep_freed_memory()
     loaded = None if folder is None else folder.load()
     split_if_due(net, recipe.split_epoch, loaded[1]["epoch"] if loaded else 0)
     weights, arch = _optimizers(net, method, recipe)
     first, seconds = _resume(net, weights, arch, folder, loaded)
+    if feedback is not None and loaded is not None:
+        load_sampler(feedback.sampler, loaded[0])
     saved = time.monotonic()
     board = _board(folder, first)
     net.train()
@@ -67,22 +73,25 @@ def train(
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss became {loss} in epoch {epoch + 1}; try a smaller learning rate")
         seen = len(images) // recipe.batch_size * recipe.batch_size
+        rate = seen / (time.perf_counter() - start)
+        learned = {} if feedback is None else feedback.after(epoch, seed)
         seconds += time.perf_counter() - start
         row = {
             "epoch": epoch + 1,
             "loss": loss,
             "learning_rate": recipe.rate((epoch + 1) / recipe.epochs),
-            "images_per_second": seen / (time.perf_counter() - start),
+            "images_per_second": rate,
             "seconds": seconds,
+            **learned,
         }
         if folder is not None and distributed.rank() == 0:
             folder.log(row)
             if time.monotonic() - saved >= CHECKPOINT_SECONDS or epoch + 1 == recipe.epochs:
                 facts = {"seconds": seconds, "device": str(images.labels.device), "environment": environment()}
-                folder.save(_state(net, weights, arch), epoch + 1, facts)
+                folder.save(_state(net, weights, arch) | sampler_state(feedback), epoch + 1, facts)
                 saved = time.monotonic()
         if board is not None:
-            for key in ("loss", "learning_rate", "images_per_second"):
+            for key in ("loss", "learning_rate", "images_per_second", *learned):
                 board.add_scalar(key, row[key], epoch + 1)
         if on_epoch is not None:
             on_epoch(row)

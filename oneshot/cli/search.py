@@ -75,7 +75,10 @@ def _arguments(argv: Sequence[str]) -> Any:
         to.add_argument(f"--{name}", type=int, default=0, help=size)
     to.add_class_arguments(Evolution, as_group=True)
     to.add_argument("--seed", type=int, default=0, help="of the search")
-    begins = "first population: a sampler's name, a file of architectures, or rows (of the table)"
+    begins = (
+        "first population: a sampler's name (vae: what the run has learned), a file of architectures, the "
+        "vae.safetensors of a run, or rows (of the table)"
+    )
     to.add_argument("--start", type=str, default="", help=begins)
     to.add_argument("--batch-norm", type=str, default="ema-20", help="as in `oneshot predict`")
     to.add_argument("--batch-size", type=int, default=256, help="of recalibration and validation")
@@ -144,6 +147,9 @@ def _samplers(args: Any, asked: Opened) -> tuple[Sampler, Sampler | None, str]:
         return rows or Uniform(asked.space), None, "rows" if rows else "uniform"
     if args.start == "uniform":
         return Uniform(asked.space), None, "uniform"
+    if args.start == "vae" or args.start.endswith(".safetensors"):
+        start, name = _vae(args, asked)
+        return rows or Uniform(asked.space), start, name
     if Path(args.start).is_file():
         from benchmarks.predictions import read_archs
         from oneshot.provenance import fingerprint
@@ -155,6 +161,19 @@ def _samplers(args: Any, asked: Opened) -> tuple[Sampler, Sampler | None, str]:
 
     start = named("sampler or file", SAMPLERS, args.start)(asked.space, Config())
     return rows or Uniform(asked.space), start, args.start
+
+
+def _vae(args: Any, asked: Opened) -> tuple[Sampler, str]:
+    """The VAE that the run was trained with, or one from a file; and how the settings name it."""
+    from oneshot.catalogue import learned
+    from oneshot.provenance import fingerprint
+    from oneshot.samplers.exact_edges import encoding_of
+    from oneshot.samplers.vae import Vae
+
+    if args.start == "vae" and (not args.run or not Path(args.run).is_dir()):
+        raise ValueError("--start vae needs a run folder; --start FILE takes the vae.safetensors of one")
+    vae = learned(args.run) if args.start == "vae" else Vae.load(args.start, encoding_of(asked.space))
+    return vae, f"{args.start} {fingerprint({name: value.tolist() for name, value in vae.state_dict().items()})}"
 
 
 def _draw(task: Task, out: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from oneshot.cli.options import add_machine, chosen, device, parser
 from oneshot.recipe import PRESETS, Config, Recipe, flat, preset, unflat
@@ -13,10 +14,12 @@ EXAMPLE = "oneshot train --preset paper --dataset cifar10 --seed 1 --out runs/pa
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
+    from evaluators.feedback import feedback_of
     from oneshot import distributed
     from oneshot.catalogue import build, initialise
     from oneshot.checkpoint import RunFolder
     from oneshot.progress import Progress
+    from oneshot.samplers.mixture import Mixture
     from oneshot.training import train
 
     config, recipe = unflat(chosen(args, Config, Recipe))
@@ -35,17 +38,29 @@ def main(argv: Sequence[str]) -> None:
         done = commit["epoch"] if commit else 0
         with Progress("train", recipe.epochs, "epochs", quiet=not first) as progress:
             progress.begin(done)
-            train(
-                run.net, run.method, run.train, run.valid, recipe, config.seed, folder,
-                on_epoch=lambda row: progress.advance(1, loss=row["loss"], images_s=row["images_per_second"]),
-            )  # fmt: skip
+
+            def on_epoch(row: Mapping[str, Any]) -> None:
+                progress.advance(1, loss=row["loss"], images_s=row["images_per_second"])
+                if first and "vae_best" in row:
+                    print(_round(row), flush=True)
+
+            feedback = feedback_of(run, on_chunk=lambda n, of: progress.advance(0, evaluated=f"{n}/{of}"))
+            train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, on_epoch, feedback)
     finally:
         distributed.stop()
     if first:
+        if isinstance(run.sampler, Mixture) and run.sampler.learner.rounds:
+            run.sampler.learner.save(args.out / "vae.safetensors")
         found = run.method.derive()
         if found is not None:
             print(f"derived architecture: {run.space.format(found)}")
         print(f"{args.out}: {recipe.epochs} epochs; `oneshot predict {args.out} --sample 10` predicts")
+
+
+def _round(row: Mapping[str, Any]) -> str:
+    """What an epoch's metrics say of the VAE."""
+    told = f"VAE after epoch {row['epoch']}: accuracies best {row['vae_best']:.2f} %, mean {row['vae_mean']:.2f} %, "
+    return told + (f"loss {row['vae_loss']:.3f}" if "vae_loss" in row else "all equal: nothing learned")
 
 
 def _arguments(argv: Sequence[str]):

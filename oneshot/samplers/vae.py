@@ -164,6 +164,16 @@ class Vae:
         divergence, likelihood = terms[-max(1, len(terms) // 10) :].mean(dim=0).tolist()
         return {"bound": likelihood - divergence, "divergence": divergence, "log_likelihood": likelihood}
 
+    def kept(self, n: int) -> int:
+        """How many of `n` architectures it learns from; ValueError where they are too few."""
+        kept = round(self.settings.keep * n)
+        if kept < FEWEST:
+            raise ValueError(
+                f"expected at least {FEWEST} architectures to train a VAE on, "
+                f"got {kept}: {self.settings.keep:.0%} of {n}"
+            )
+        return kept
+
     def state_dict(self) -> dict[str, Tensor]:
         """All that changes by learning, as named tensors."""
         weights = {f"net.{name}": value.detach().clone() for name, value in self.net.state_dict().items()}
@@ -217,12 +227,7 @@ class Vae:
         """The kept architectures [N, D]."""
         if accuracies.shape != (len(archs),):
             raise ValueError(f"expected an accuracy for each of {len(archs)} architectures, got {accuracies.shape}")
-        kept = round(self.settings.keep * len(archs))
-        if kept < FEWEST:
-            raise ValueError(
-                f"expected at least {FEWEST} architectures to train a VAE on, got {kept}: "
-                f"{self.settings.keep:.0%} of {len(archs)}"
-            )
+        kept = self.kept(len(archs))
         if not np.isfinite(accuracies).all():
             wrong = np.flatnonzero(~np.isfinite(accuracies))
             raise ValueError(

@@ -28,7 +28,7 @@ REFUSED = {
     ("balanced", "fairnas"): "enumerates its space",
     ("balanced", "shufflenet"): "enumerates its space",
     ("balanced", "nasnet"): "enumerates its space",
-}
+} | {("exact-edges", name): "draws NAS-Bench-101 cells" for name in SPACES if name != "nasbench101"}
 PAIRS = [(make, space) for make in MAKERS for space in SPACES]
 
 

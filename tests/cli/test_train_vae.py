@@ -1,0 +1,110 @@
+"""VAENAS-OS from the command line: trained, killed and continued, searched from."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks.table import find
+from oneshot.cli.train import _round
+from oneshot.recipe import flat, preset, unflat
+from tests.cli.test_commands import fails, oneshot
+from tests.cli.test_stops import finish, lines, stop_when
+
+VAE = "--sampler vae --vae-every 2 --vae-samples 20 --vae-iterations 20 --vae-increment 0.2"
+TRAIN = f"train --preset demo --channels 2 --batch-size 324 --threads 1 {VAE}"
+SEARCH = "--population 8 --generations 2 --mutations 2 --crossovers 2 --top 4 --json --threads 1"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "run"
+    assert oneshot(f"{TRAIN} --epochs 4 --out {path}") == 0
+    return path
+
+
+def found(capsys: pytest.CaptureFixture[str], text: str) -> dict:
+    capsys.readouterr()
+    assert oneshot(text) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_line_a_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    assert oneshot(f"{TRAIN} --epochs 5 --out {run}") == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("VAE")]
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert said == [_round(row) for row in rows if row["epoch"] in (2, 4)]
+    assert [row["vae_epsilon"] for row in rows] == pytest.approx([0, 0, 0.4, 0.6, 0.8])
+    assert said[0].startswith(f"VAE after epoch 2: accuracies best {rows[1]['vae_best']:.2f} %, mean ")
+    equal = {"epoch": 9, "vae_best": 10.0, "vae_mean": 10.0}
+    assert _round(equal) == "VAE after epoch 9: accuracies best 10.00 %, mean 10.00 %, all equal: nothing learned"
+
+
+def test_killed_in_a_round_and_continued(tmp_path: Path) -> None:
+    """At any instant: between rounds, and soon after the fourth epoch's metrics, where the next round is near."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    finish(f"{TRAIN} --epochs 8 --out {whole}")
+    for at in (3, 5):
+        stop_when(f"{TRAIN} --epochs 8 --out {cut}", lambda at=at: lines(cut / "metrics.jsonl") >= at, signal.SIGKILL)
+    finish(f"{TRAIN} --epochs 8 --out {cut}")
+    for name in ("state-8.safetensors", "vae.safetensors", "config.json"):
+        assert (cut / name).read_bytes() == (whole / name).read_bytes(), name
+    assert lines(cut / "metrics.jsonl") == 8
+
+
+def test_a_search_begins_with_what_the_run_has_learned(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = found(capsys, f"search {run} --start vae {SEARCH} --store {run / 'own.sqlite'}")
+    again = found(capsys, f"search {run} --start vae {SEARCH} --store {run / 'again.sqlite'}")
+    of_file = found(capsys, f"search {run} --start {run / 'vae.safetensors'} {SEARCH} --store {run / 'file.sqlite'}")
+    assert own == again
+    assert own["settings"]["start"].startswith("vae ")
+    assert own["settings"]["start"].split()[1] == of_file["settings"]["start"].split()[1]
+    assert own["best"] == of_file["best"]
+    other = found(capsys, f"search {run} --start vae --seed 1 {SEARCH} --store {run / 'other.sqlite'}")
+    assert other["best"] != own["best"] or other["evaluations"] == own["evaluations"]
+
+
+def test_a_table_is_searched_from_a_vae(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first population is what the VAE draws of the table's rows, each function once."""
+    words = "search --benchmark nasbench201-digits --algorithm random --population 8 --generations 1 --json --out "
+    found(capsys, f"{words} {tmp_path / 'a'} --start {run / 'vae.safetensors'}")
+    found(capsys, f"{words} {tmp_path / 'b'}")
+    ours, plain = (pd.read_parquet(tmp_path / name / "candidates.parquet")["arch"].tolist() for name in "ab")
+    assert set(ours) <= set(find("nasbench201-digits").strings)
+    assert ours != plain
+
+
+def test_bad_starts(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = "search --benchmark nasbench201-digits --start"
+    fails(capsys, f"{table} vae", "--start vae needs a run folder", "vae.safetensors")
+    fails(capsys, f"{table} {tmp_path / 'no.safetensors'}", "no.safetensors")
+    fails(capsys, f"{table} {run / 'state-4.safetensors'}", "is no file of a VAE")
+    plain = tmp_path / "plain"
+    assert oneshot(f"train --preset demo --channels 2 --epochs 1 --batch-size 324 --out {plain}") == 0
+    fails(capsys, f"search {plain} --start vae", "was trained with sampler balanced, which does not learn")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--epochs 1", "vae_every within the 1 epochs, got method single-path and vae_every 2"),
+        ("--method darts", "needs method single-path"),
+        ("--vae-samples 15 --vae-keep 0.4", "at least 8 architectures to train a VAE on, got 6: 40% of 15"),
+        ("--vae-every 0", "vae_every must be at least 1, got 0"),
+    ],
+)
+def test_bad_options(options: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fails(capsys, f"{TRAIN} --epochs 4 {options} --out {tmp_path / 'run'}", words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_runs_that_are_older_than_these_options() -> None:
+    document = flat(*preset("paper"))
+    older = {key: value for key, value in document.items() if not key.startswith("vae_")}
+    assert len(document) - len(older) == 6
+    assert unflat(older) == preset("paper")

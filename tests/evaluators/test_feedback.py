@@ -1,0 +1,171 @@
+"""Training with feedback on digits: what is told, that asking changes nothing, and resume in every space."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from evaluators.feedback import feedback_of
+from evaluators.supernet import of_run
+from oneshot.catalogue import Run, build, learned, open_run
+from oneshot.checkpoint import RunFolder
+from oneshot.data import Images
+from oneshot.feedback import Feedback
+from oneshot.recipe import Config, Recipe, flat
+from oneshot.samplers.mixture import Mixture
+from oneshot.samplers.uniform import Uniform
+from oneshot.training import train
+
+RECIPE = Recipe(epochs=4, batch_size=32, shift=1, flip=False, learning_rate=0.05)
+CONFIG = Config(
+    dataset="digits", split="half", channels=2, cells=1, sampler="vae",
+    vae_every=2, vae_samples=10, vae_keep=0.8, vae_iterations=10, vae_increment=0.25,
+)  # fmt: skip
+Few = tuple[Images, Images]
+
+
+def small(few: Few, config: Config = CONFIG, recipe: Recipe = RECIPE) -> Run:
+    return replace(build(config, recipe), train=few[0], valid=few[1])
+
+
+def told(run: Run) -> Feedback:
+    made = feedback_of(run, "ema-2")
+    assert made is not None
+    return made
+
+
+def trained(run: Run, folder: RunFolder | None = None, feedback: Feedback | None = None, **named) -> Run:
+    rest = (run.recipe, run.config.seed, folder)
+    train(run.net, run.method, run.train, run.valid, *rest, feedback=feedback or told(run), **named)
+    return run
+
+
+def everything(run: Run) -> dict[str, torch.Tensor]:
+    assert isinstance(run.sampler, Mixture)
+    return {**run.net.state_dict(), **run.sampler.state_dict()}
+
+
+class Stop(Exception):
+    pass
+
+
+CASES = {
+    "plain": (CONFIG, RECIPE),
+    "bias": (replace(CONFIG, context="bias"), RECIPE),
+    "split": (replace(CONFIG, context="split"), replace(RECIPE, split_epoch=2)),
+    "nasbench101": (replace(CONFIG, space="nasbench101", channels=8), RECIPE),
+    "fairnas": (replace(CONFIG, space="fairnas", vae_samples=8, vae_keep=1.0), replace(RECIPE, batch_size=48)),
+}
+
+
+@pytest.mark.parametrize(("case", "stop"), [*((case, 2) for case in CASES), ("plain", 1), ("plain", 3)])
+def test_resume_is_bit_identical(
+    case: str, stop: int, few: Few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a round of the VAE, before one, and between: the same weights, VAE and metrics as never stopped."""
+    monkeypatch.setattr("oneshot.training.CHECKPOINT_SECONDS", 0.0)
+    config, recipe = CASES[case]
+    whole, cut = (RunFolder.create(tmp_path / name, flat(config, recipe)) for name in ("whole", "cut"))
+    straight = trained(small(few, config, recipe), whole)
+
+    def interrupt(row) -> None:
+        if row["epoch"] == stop:
+            raise Stop
+
+    with pytest.raises(Stop):
+        trained(small(few, config, recipe), cut, on_epoch=interrupt)
+    torch.manual_seed(99)
+    resumed = trained(small(few, config, recipe), cut)
+    ours, theirs = everything(straight), everything(resumed)
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+    assert ours["learner.rounds"] == 2
+    rows = [[{k: v for k, v in row.items() if k.startswith("vae")} for row in of.metrics] for of in (whole, cut)]
+    assert rows[0] == rows[1]
+    assert ["vae_mean" in row for row in rows[0]] == [False, True, False, True]
+    opened = open_run(cut.path)
+    rng = np.random.default_rng
+    assert opened.sampler.draw(20, rng(1)) == straight.sampler.draw(20, rng(1))
+    assert isinstance(straight.sampler, Mixture)
+    assert learned(cut.path).draw(20, rng(2)) == straight.sampler.learner.draw(20, rng(2))
+
+
+def test_asking_leaves_the_training_as_it_is(few: Few) -> None:
+    """With epsilon at 0 the paths do not depend on what is learned, so nothing depends on what is told."""
+    runs = [small(few, replace(CONFIG, vae_epsilon=0.0, vae_every=1)) for _ in range(2)]
+    trained(runs[0])
+    states = []
+
+    def nothing(archs):
+        states.append(torch.get_rng_state())
+        return np.arange(float(len(archs)))
+
+    trained(runs[1], feedback=replace(told(runs[1]), accuracies=nothing))
+    for a, b in zip(*(run.net.state_dict().values() for run in runs), strict=True):
+        assert torch.equal(a, b)
+    assert all(torch.equal(state, states[0]) for state in states)
+    assert runs[0].net.training
+
+
+def test_what_is_told_is_what_the_evaluator_predicts_on_validation_images(few: Few) -> None:
+    run, seen = small(few), []
+    archs = run.sampler.draw(20, np.random.default_rng(0))
+    before = [value.clone() for value in run.net.state_dict().values()]
+    made = feedback_of(run, "ema-2", on_chunk=lambda n, of: seen.append((n, of)))
+    assert made is not None
+    accuracies, predictions = made.accuracies(archs), of_run(run, "ema-2")(archs)
+    assert accuracies.tolist() == predictions.accuracy.tolist()
+    assert predictions.protocol["validation_images"] == len(few[1])
+    assert seen == [(16, 20), (20, 20)]
+    assert all(torch.equal(a, b) for a, b in zip(before, run.net.state_dict().values(), strict=True))
+
+
+def test_samplers_that_do_not_learn_get_none() -> None:
+    assert feedback_of(build(replace(CONFIG, sampler="uniform"), RECIPE)) is None
+
+
+def test_what_the_vae_draws_is_better_than_what_chance_draws() -> None:
+    """On digits, by the trained supernet's own evaluation; the two means are 50 draws each."""
+    config = replace(CONFIG, channels=4, vae_samples=40, vae_keep=0.5, vae_iterations=100, vae_increment=0.05)
+    run = build(config, replace(RECIPE, epochs=8, batch_size=64))
+    run = trained(replace(run, valid=run.valid.subset(slice(0, 200))))
+    assert isinstance(run.sampler, Mixture)
+    assert run.sampler.learner.rounds == 4
+    rng = np.random.default_rng(0)
+    evaluator = of_run(run, "ema-4")
+    taught = evaluator(run.sampler.learner.draw(50, rng)).accuracy
+    chance = evaluator(Uniform(run.space).draw(50, rng)).accuracy
+    assert taught.mean() > chance.mean() + 3 * np.sqrt((taught.var() + chance.var()) / 50)
+
+
+def test_nothing_was_learned_yet(few: Few, tmp_path: Path) -> None:
+    for name, config, words in (
+        ("vae", replace(CONFIG, vae_every=4), "has learned nothing yet"),
+        ("uniform", replace(CONFIG, sampler="uniform"), "was trained with sampler uniform, which does not learn"),
+    ):
+        RunFolder.create(tmp_path / name, flat(config, RECIPE))
+        with pytest.raises(ValueError, match=words):
+            learned(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"vae_samples": 9}, "at least 8 architectures to train a VAE on, got 7: 80% of 9"),
+        ({"vae_every": 5}, "vae_every within the 4 epochs, got method single-path and vae_every 5"),
+        ({"method": "darts"}, "needs method single-path .* got method darts"),
+        ({"vae_keep": 1.5}, "keep must be a share above 0, at most 1, got 1.5"),
+        ({"vae_iterations": 0}, "iterations must be at least 1, got 0"),
+        ({"vae_epsilon": 1.5}, "a largest epsilon in .0, 1., got 0.25 and 1.5"),
+        ({"vae_increment": -0.1}, "an increment of at least 0"),
+        ({"vae_every": 0}, "vae_every must be at least 1, got 0"),
+        ({"sampler": "exact-edges"}, "exact-edges draws NAS-Bench-101 cells, got the space nasbench201"),
+    ],
+)
+def test_contradictions_are_refused(changes: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        build(replace(CONFIG, **changes), RECIPE)
