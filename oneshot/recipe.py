@@ -203,6 +203,24 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # arXiv 1806.09055
     "darts": {"method": "darts", "split": "half", "epochs": 50, "batch_size": 64},
+    # VAENAS-OS on NAS-Bench-101, whose networks have three stacks of three cells behind a stem of 128 channels; the
+    # paper (appendix A.5) gives neither epochs nor batch nor rates for it, so they are those of "paper"
+    "vaenas": {"space": "nasbench101", "channels": 128, "cells": 3, "sampler": "vae"},
+    # the same, narrow, for a CPU
+    "vaenas-narrow": {
+        "space": "nasbench101",
+        "image_size": 16,
+        "channels": 16,
+        "cells": 1,
+        "sampler": "vae",
+        "vae_every": 5,
+        "vae_samples": 64,
+        "vae_increment": 0.025,
+        "epochs": 40,
+        "batch_size": 64,
+        "learning_rate": 0.05,
+        "shift": 1,
+    },
     # the embedded digits, in half a minute on two CPU cores
     "demo": {
         "dataset": "digits",

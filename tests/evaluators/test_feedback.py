@@ -129,12 +129,16 @@ def test_samplers_that_do_not_learn_get_none() -> None:
 
 
 def test_what_the_vae_draws_is_better_than_what_chance_draws() -> None:
-    """On digits, by the trained supernet's own evaluation; the two means are 50 draws each."""
-    config = replace(CONFIG, channels=4, vae_samples=40, vae_keep=0.5, vae_iterations=100, vae_increment=0.05)
-    run = build(config, replace(RECIPE, epochs=8, batch_size=64))
+    """On digits, by the trained supernet's own evaluation: means of 50 draws each.
+
+    How much better depends on the seed: by 23.8, 13.5, 4.2 and 1.8 points (standard errors 1.9 to 1.1) for 0 to 3.
+    """
+    changes = {"channels": 4, "vae_every": 4, "vae_samples": 40, "vae_keep": 0.5, "vae_iterations": 100}
+    config = replace(CONFIG, **changes, vae_increment=0.05)
+    run = build(config, replace(RECIPE, epochs=20, batch_size=64))
     run = trained(replace(run, valid=run.valid.subset(slice(0, 200))))
     assert isinstance(run.sampler, Mixture)
-    assert run.sampler.learner.rounds == 4
+    assert run.sampler.learner.rounds == 5
     rng = np.random.default_rng(0)
     evaluator = of_run(run, "ema-4")
     taught = evaluator(run.sampler.learner.draw(50, rng)).accuracy
