@@ -41,7 +41,8 @@ def create(
     `protocol` is what the results depend on; `notes` stand beside it in the table's metadata. Finished trainings stand
     in `TARGET.journal`: the same call continues from it, another one's journal is refused with a ValueError that names
     the difference. `on_start` is told how many were finished before, `on_result` is called after each new one. Columns:
-    `PREFIX_test`, `PREFIX_valid` (means over the seeds, percent), `PREFIX_test_seedN`, `seconds` (of one training).
+    `PREFIX_test`, `PREFIX_valid` (means over the seeds, percent), `PREFIX_test_seedN`, `seconds` (of one training);
+    those of validation images are left out where these are the test images, and would look like a perfect ceiling.
     """
     target = Path(target)
     if not archs or not seeds:
@@ -55,7 +56,9 @@ def create(
         journal.add(names[arch], seed, result)
         on_result()
     columns = _columns([[journal.results[names[arch], seed] for seed in seeds] for arch in archs], seeds, prefix)
-    roles = {"truth": f"{prefix}_test", "ceiling": f"{prefix}_valid"}
+    roles = {"truth": f"{prefix}_test"}
+    if f"{prefix}_valid" in columns:
+        roles["ceiling"] = f"{prefix}_valid"
     metadata = {**notes, **roles, "seeds": list(seeds), "protocol": dict(protocol)}
     table = write(target, archs, columns, space, metadata)
     journal.path.unlink()
@@ -144,8 +147,10 @@ def _columns(
 ) -> dict[str, np.ndarray]:
     """Means and single seeds, from results [architecture][seed]."""
     columns: dict[str, np.ndarray] = {}
-    for part in ("test", "valid"):
-        each = np.array([[result[f"{part}_accuracy"] for result in row] for row in results])
+    measured = {p: np.array([[r[f"{p}_accuracy"] for r in row] for row in results]) for p in ("test", "valid")}
+    if np.array_equal(measured["test"], measured["valid"]):
+        del measured["valid"]
+    for part, each in measured.items():
         columns[f"{prefix}_{part}"] = each.mean(1)
         columns |= {f"{prefix}_{part}_seed{seed}": each[:, i] for i, seed in enumerate(seeds)}
     columns["seconds"] = np.array([[result["seconds"] for result in row] for row in results]).mean(1)

@@ -43,6 +43,15 @@ def test_columns_are_means_and_seeds(tmp_path: Path, workers: int) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
 
 
+def test_one_set_of_images_is_no_ceiling(tmp_path: Path) -> None:
+    def same(arch: Arch, seed: int) -> Mapping[str, float]:
+        return {**measure(arch, seed), "valid_accuracy": measure(arch, seed)["test_accuracy"]}
+
+    table = create(tmp_path / "t.parquet", CONV, ARCHS, [0, 1], same, "d", PROTOCOL, {})
+    assert list(table.columns) == ["d_test", "d_test_seed0", "d_test_seed1", "seconds"]
+    assert (table.truth, table.default_ceiling("d_test")) == ("d_test", None)
+
+
 def test_a_stopped_table_continues(tmp_path: Path) -> None:
     target = tmp_path / "t.parquet"
     with pytest.raises(KeyboardInterrupt):
