@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from oneshot.checkpoint import RunFolder, convert_network, load_network
-from oneshot.data import Dataset, Images, load
+from oneshot.data import Dataset, ImageSource, load
 from oneshot.feedback import load_sampler
 from oneshot.methods.base import Method
 from oneshot.methods.darts import Darts
@@ -80,6 +80,8 @@ def network(space: Space, config: Config, classes: int, affine: bool = False) ->
     """
     weights = named("context", CONTEXTS, config.context)
     dependence = None if affine or weights is None else Dependence(weights, config.depth, config.priors == "graph")
+    if config.dropout and not isinstance(space, FairNas | ShuffleNet):
+        raise ValueError(f"the skeleton of {space.name} has no dropout: dropout must be 0, got {config.dropout}")
     if isinstance(space, NasBench201):
         return NasBench201Net(space, config.channels, config.cells, classes, affine, config.pool_conv, dependence)
     if dependence is not None:
@@ -87,9 +89,9 @@ def network(space: Space, config: Config, classes: int, affine: bool = False) ->
     if isinstance(space, NasBench101):
         return NasBench101Net(space, config.channels, config.cells, classes, affine)
     if isinstance(space, FairNas):
-        return FairNasNet(space, config.channels, classes)
+        return FairNasNet(space, config.channels, classes, config.dropout)
     if isinstance(space, ShuffleNet):
-        return ShuffleNetNet(space, config.channels, classes)
+        return ShuffleNetNet(space, config.channels, classes, config.dropout)
     if isinstance(space, NasNet):
         return NasNetNet(space, config.channels, config.cells, classes, affine)
     raise ValueError(f"no network skeleton for the space {space.name}")
@@ -110,8 +112,8 @@ class Run:
     recipe: Recipe
     space: Space
     dataset: Dataset
-    train: Images
-    valid: Images
+    train: ImageSource
+    valid: ImageSource
     net: nn.Module
     method: Method
     sampler: Sampler
@@ -153,6 +155,7 @@ def build(
     method = named("method", METHODS, config.method)(space, sampler)
     dataset = load(config.dataset, data_dir, config.image_size or None, device)
     train, valid = dataset.split(config.split)
+    train.check(recipe.augmentation)
     torch.manual_seed(config.seed)
     net = network(space, config, dataset.classes).to(device, memory_format=torch.channels_last)  # pyright: ignore
     return Run(config, recipe, space, dataset, train, valid, net, method, sampler, folder)

@@ -17,38 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from oneshot.arrays import KEYS, digits, read, save
+from oneshot.augmentation import Augmentation
 from oneshot.lookup import data_folder, find_file
 
 SPLITS = {"standard": 0.9, "half": 0.5}
 """The share of the training images that trains; the rest validates. On CIFAR: 45,000 / 5,000 and 25,000 / 25,000."""
 OWN_SPLITS = ("given", "valid-is-test")
 """All training images train, and the data set's own others validate; `valid-is-test` says that these also test."""
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """What training does to an image, in this order; all but shift, flip and cutout are for image folders.
-
-    A random resized crop of at least `scale` of the area, at an aspect ratio of 3/4 to 4/3 (a scale of 1 crops
-    nothing), with `interpolation` bilinear, bicubic or random; a random shift by up to `shift` pixels (zeros move in);
-    a horizontal flip; brightness, contrast and saturation changed by up to the share `color_jitter`; a `cutout` square
-    set to the mean.
-    """
-
-    shift: int = 4
-    flip: bool = True
-    cutout: int = 0
-    scale: float = 1.0
-    interpolation: str = "bilinear"
-    color_jitter: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.scale <= 1 or self.color_jitter < 0:
-            raise ValueError(
-                f"scale must be in (0, 1] and color_jitter not negative, got {self.scale}, {self.color_jitter}"
-            )
-        if self.interpolation not in ("bilinear", "bicubic", "random"):
-            raise ValueError(f"interpolation must be bilinear, bicubic or random, got {self.interpolation!r}")
 
 
 class ImageSource(Protocol):
@@ -61,10 +36,19 @@ class ImageSource(Protocol):
 
     def __len__(self) -> int: ...
 
+    @property
+    def nbytes(self) -> int:
+        """The memory that `in_memory` takes."""
+        ...
+
     def subset(self, index: Tensor | slice) -> Self: ...
 
+    def check(self, augmentation: Augmentation) -> None:
+        """ValueError where these images do not take it."""
+        ...
+
     def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images in order, not augmented; the last batch may be smaller."""
+        """All images in the same order every time, not augmented; the last batch may be smaller."""
         ...
 
     def augmented(
@@ -74,7 +58,7 @@ class ImageSource(Protocol):
         ...
 
     def in_memory(self) -> Images:
-        """The same images, not augmented, as tensors on the device: for what is read over and over."""
+        """The same images, not augmented, as `nbytes` on the device: for what is read over and over."""
         ...
 
 
@@ -93,8 +77,19 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def nbytes(self) -> int:
+        return self.pixels.nbytes
+
     def subset(self, index: Tensor | slice) -> Images:
         return Images(self.pixels[index], self.labels[index], self.mean, self.std)
+
+    def check(self, augmentation: Augmentation) -> None:
+        if augmentation.crop_scale < 1 or augmentation.color_jitter:
+            raise ValueError(
+                f"crop_scale and color_jitter are for image folders, images in memory take shift, flip and cutout: "
+                f"expected 1 and 0, got {augmentation.crop_scale} and {augmentation.color_jitter}"
+            )
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """Float images [B, 3, H, W], channels-last in memory, of uint8 pixels [B, H, W, 3]."""
@@ -108,6 +103,7 @@ class Images:
     def augmented(
         self, batches: Sequence[np.ndarray], augmentation: Augmentation, rng: np.random.Generator, share: slice
     ) -> Iterator[tuple[Tensor, Tensor]]:
+        self.check(augmentation)
         device = self.labels.device
         for batch in batches:
             index = torch.from_numpy(batch[share]).to(device)
@@ -177,8 +173,6 @@ def training_batches(
 
 def augment(images: Images, pixels: Tensor, augmentation: Augmentation, draws: Tensor) -> Tensor:
     """Normalised, augmented images [B, 3, H, W] of pixels [B, H, W, 3], from uniform draws [5, B] in [0, 1)."""
-    if augmentation.scale < 1 or augmentation.color_jitter:
-        raise ValueError(f"images in memory take shift, flip and cutout, an image folder the rest; got {augmentation}")
     batch, height, width, _ = pixels.shape
     rows = torch.arange(height, device=pixels.device).expand(batch, height)
     columns = torch.arange(width, device=pixels.device).expand(batch, width)

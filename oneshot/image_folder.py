@@ -7,7 +7,10 @@ What is read does not depend on the number of workers: every image of a batch ge
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +24,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision.transforms import InterpolationMode, v2
 
-from oneshot.data import Augmentation, Dataset, Images, cutout_mask
+from oneshot.augmentation import Augmentation
+from oneshot.data import Dataset, Images, cutout_mask
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -29,10 +33,6 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CROP_SHARE = 0.875
 """The side of the centre crop that is validated, as a share of the resized shorter side."""
 MAX_WORKERS = 16
-
-# arXiv 2104.11522, Table 5, SubImageNet: super-networks and stand-alone networks
-SUPERNET = Augmentation(shift=0, scale=0.4)
-STANDALONE = Augmentation(shift=0, scale=0.08, interpolation="random", color_jitter=0.4)
 
 Part = tuple[np.ndarray, np.ndarray]  # of one batch: the rows of its images, and a seed for each
 View = Callable[[Image.Image], Image.Image]
@@ -68,6 +68,13 @@ class FolderImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def nbytes(self) -> int:
+        return len(self) * self.size**2 * 3
+
+    def check(self, augmentation: Augmentation) -> None:
+        """A folder takes every augmentation."""
+
     def subset(self, index: Tensor | slice) -> FolderImages:
         rows = np.arange(len(self))[index if isinstance(index, slice) else index.cpu().numpy()]
         return replace(self, paths=[self.paths[row] for row in rows], labels=self.labels[index])
@@ -79,7 +86,7 @@ class FolderImages:
     def augmented(
         self, batches: Sequence[np.ndarray], augmentation: Augmentation, rng: np.random.Generator, share: slice
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        parts = ((batch[share], rng.integers(2**63, size=len(batch))[share]) for batch in batches)
+        parts = [(batch[share], rng.integers(2**63, size=len(batch))[share]) for batch in batches]
         for pixels, rows, draws in self._stream(parts, augmentation):
             x = self._normalised(pixels)
             if augmentation.cutout:
@@ -98,24 +105,26 @@ class FolderImages:
     def _read(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """All images in order, not augmented."""
         rows = np.arange(len(self))
-        parts = (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
-        return self._stream(((part, np.zeros_like(part)) for part in parts), None)
+        parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+        return self._stream([(part, np.zeros_like(part)) for part in parts], None)
 
     def _stream(
-        self, parts: Iterable[Part], augmentation: Augmentation | None
+        self, parts: Sequence[Part], augmentation: Augmentation | None
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Pixels [B, H, W, 3], rows [B] and two uniform draws [2, B] of each part, on the device of the labels."""
         device = self.labels.device
         loader = DataLoader(
             _Files(self.paths, _view(self.size, augmentation)),
-            sampler=parts,  # pyright: ignore[reportArgumentType]
+            sampler=parts,
             batch_size=None,
-            num_workers=self.workers,
+            num_workers=min(self.workers, len(parts)) if len(parts) > 1 else 0,  # they take time to start
             collate_fn=_as_it_is,
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # else it would take from the global one
         )
-        for read in loader:
+        with _interrupts_held():
+            batches = iter(loader)
+        for read in batches:
             if isinstance(read, str):
                 raise ValueError(read)
             pixels, rows, draws = (part.to(device, non_blocking=True) for part in read)
@@ -144,6 +153,25 @@ class _Files(TorchDataset):
         return torch.from_numpy(np.stack(pixels)), torch.from_numpy(part[0]), torch.stack(draws, 1)
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until the end, and never reaches processes forked in here: to end them is their parent's business.
+
+    Else it can be lost, since Python drops what is raised in the hooks of a fork.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came and callable(before):
+        before(came[0], None)
+
+
 def _as_it_is(read: Any) -> Any:
     return read
 
@@ -164,9 +192,9 @@ def _view(size: int, augmentation: Augmentation | None) -> View:
     if augmentation is None:
         return CentreView(size)
     names = ("bilinear", "bicubic") if augmentation.interpolation == "random" else (augmentation.interpolation,)
-    crop = partial(v2.RandomResizedCrop, size, (augmentation.scale, 1.0), (3 / 4, 4 / 3))
+    crop = partial(v2.RandomResizedCrop, size, (augmentation.crop_scale, 1.0), (3 / 4, 4 / 3))
     crops = [crop(InterpolationMode(name)) for name in names]
-    steps: list[Any] = [v2.RandomChoice(crops) if augmentation.scale < 1 else CentreView(size)]
+    steps: list[Any] = [v2.RandomChoice(crops) if augmentation.crop_scale < 1 else CentreView(size)]
     if augmentation.shift:
         steps.append(v2.RandomCrop(size, padding=augmentation.shift))
     if augmentation.flip:
@@ -198,6 +226,11 @@ def load_folder(
             f"got {', '.join(found) or 'none of them'}"
         )
     classes = class_names(found["train"])
+    if not classes:
+        raise ValueError(
+            f"expected a folder of images for each class in {found['train']}, "
+            f"got {len(image_files(found['train']))} images and no folder"
+        )
     mean, std = (torch.tensor(values, device=device) * 255 for values in (MEAN, STD))
     amount = default_workers() if workers is None else workers
 

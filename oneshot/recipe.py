@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from oneshot.augmentation import Augmentation
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -27,6 +29,9 @@ class Recipe:
         shift: random shift in pixels
         flip: random horizontal flips
         cutout: side of the square that is hidden, in pixels
+        crop_scale: smallest share of the area that a random resized crop takes, of image folders; 1 does not crop
+        interpolation: of random resized crops: bilinear, bicubic or random
+        color_jitter: largest change of brightness, contrast and saturation, as a share, of image folders
         arch_learning_rate: Adam's, for methods with architecture parameters (arXiv 1806.09055, section 3.1.1)
         arch_weight_decay: Adam's
         precision: float32, bf16 (autocast), or auto, which is bf16 on a GPU and float32 on a CPU
@@ -47,6 +52,9 @@ class Recipe:
     shift: int = 4
     flip: bool = True
     cutout: int = 0
+    crop_scale: float = 1.0
+    interpolation: str = "bilinear"
+    color_jitter: float = 0.0
     arch_learning_rate: float = 3e-4
     arch_weight_decay: float = 1e-3
     precision: str = "auto"
@@ -71,6 +79,12 @@ class Recipe:
             raise ValueError(f"momentum must be below 1, got {self.momentum}")
         if self.precision not in ("auto", "float32", "bf16"):
             raise ValueError(f"precision must be auto, float32 or bf16, got {self.precision!r}")
+        _ = self.augmentation
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What it does to training images; ValueError where that cannot be."""
+        return Augmentation(**{f.name: getattr(self, f.name) for f in fields(Augmentation)})
 
     def rate(self, progress: float) -> float:
         """The learning rate at a share of the training: linear warm-up, then one cosine down to the final rate."""
@@ -87,12 +101,13 @@ class Config:
 
     Args:
         space: search space, see `oneshot spaces`
-        dataset: digits, cifar10, cifar100, or an .npz file
-        split: standard (90% train, 10% validate) or half
-        image_size: resize the images to this size; 0 keeps theirs
+        dataset: digits, cifar10, cifar100, an .npz file, or a folder of images with train/CLASS/ and valid/CLASS/
+        split: standard (90% train, 10% validate) or half; of folders, given or valid-is-test: valid/ validates
+        image_size: resize the images to this size; 0 keeps that of arrays, and is 224 for folders
         channels: width of the first stage
         cells: cells a stage
         pool_conv: a 1x1 convolution behind pooling, as the paper's supernet has it
+        dropout: share of the features that training drops before the classifier, of FairNAS and ShuffleNetV2 networks
         method: single-path or darts
         sampler: uniform, fair, balanced, exact-edges (NAS-Bench-101 cells of nine edges), or vae (VAENAS-OS)
         bucket_weights: how often balanced draws each of the space's buckets, relative to the others; () equally often
@@ -116,6 +131,7 @@ class Config:
     channels: int = 16
     cells: int = 2
     pool_conv: bool = False
+    dropout: float = 0.0
     method: str = "single-path"
     sampler: str = "uniform"
     bucket_weights: tuple[float, ...] = ()
@@ -136,6 +152,8 @@ class Config:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
         if not all(isinstance(w, int | float) and 0 <= w < math.inf for w in self.bucket_weights):
             raise ValueError(f"bucket_weights must be numbers of at least 0, got {self.bucket_weights}")
         if self.priors not in ("order", "graph"):
@@ -154,6 +172,7 @@ LATER: dict[str, Any] = {"bucket_weights": [], "optimizer": "sgd"}
 LATER |= {"vae_every": 10, "vae_samples": 200, "vae_keep": 0.5, "vae_iterations": 500}
 LATER |= {"vae_increment": 0.004, "vae_epsilon": 1.0}
 LATER |= {"context": "none", "depth": 1, "priors": "order", "init_from": "", "split_epoch": 0}
+LATER |= {"dropout": 0.0, "crop_scale": 1.0, "interpolation": "bilinear", "color_jitter": 0.0}
 """Values of options that older run folders do not record."""
 
 
@@ -179,9 +198,32 @@ def unflat(document: Mapping[str, Any]) -> tuple[Config, Recipe]:
 
 NARROW = {"channels": 5, "sampler": "balanced", "epochs": 1000, "batch_size": 128}
 
+SUBIMAGENET = {
+    "space": "fairnas",
+    "dataset": "subimagenet",
+    "split": "valid-is-test",
+    "image_size": 224,
+    "batch_size": 128,
+    "learning_rate": 0.05,
+    "warmup_epochs": 5.0,
+    "weight_decay": 4e-5,
+    "label_smoothing": 0.1,
+    "shift": 0,
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     # arXiv 2104.11522, Table 5
     "paper": {},
+    # the same table's columns on SubImageNet; there, ground truth and predictions are of the same validation images
+    "fairnas": {**SUBIMAGENET, "epochs": 600, "crop_scale": 0.4},
+    "fairnas-standalone": {
+        **SUBIMAGENET,
+        "epochs": 240,
+        "dropout": 0.2,
+        "crop_scale": 0.08,
+        "interpolation": "random",
+        "color_jitter": 0.4,
+    },
     # the best published correlations on NAS-Bench-201 are those of narrow supernets with balanced paths
     "narrow": NARROW,
     "narrow-short": {**NARROW, "epochs": 250, "batch_size": 64},

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from oneshot import distributed
 from oneshot.checkpoint import RunFolder, load_network, load_optimizer, network_state, optimizer_state
-from oneshot.data import Augmentation, Images, training_batches
+from oneshot.data import ImageSource, training_batches
 from oneshot.feedback import Feedback, check_feedback, load_sampler, sampler_state
 from oneshot.methods.base import Batch, Method
 from oneshot.nn.choice import split, split_if_due
@@ -39,8 +39,8 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 def train(
     net: nn.Module,
     method: Method,
-    images: Images,
-    held_out: Images,
+    images: ImageSource,
+    held_out: ImageSource,
     recipe: Recipe,
     seed: int = 0,
     folder: RunFolder | None = None,
@@ -102,8 +102,8 @@ def train(
 def train_epoch(
     net: nn.Module,
     method: Method,
-    images: Images,
-    held_out: Images,
+    images: ImageSource,
+    held_out: ImageSource,
     recipe: Recipe,
     seed: int,
     epoch: int,
@@ -114,13 +114,12 @@ def train_epoch(
     data_rng, path_rng, held_rng = (np.random.default_rng((seed, epoch, stream)) for stream in range(3))
     device = images.labels.device
     share = distributed.rank(), distributed.world()
-    augmentation = Augmentation(recipe.shift, recipe.flip, recipe.cutout)
-    others = _endless(held_out, min(recipe.batch_size, len(held_out)), augmentation, held_rng, *share)
+    others = _endless(held_out, min(recipe.batch_size, len(held_out)), recipe.augmentation, held_rng, *share)
     steps = len(images) // recipe.batch_size
     loss_function = partial(_cross_entropy, label_smoothing=recipe.label_smoothing)
     parameters = [p for group in weights.param_groups for p in group["params"]]
     total, count = torch.zeros((), device=device), 0
-    for step, (x, y) in enumerate(training_batches(images, recipe.batch_size, augmentation, data_rng, *share)):
+    for step, (x, y) in enumerate(training_batches(images, recipe.batch_size, recipe.augmentation, data_rng, *share)):
         progress = epoch / recipe.epochs + step / (steps * recipe.epochs)
         set_rate(weights, recipe.rate(progress))
         batch = Batch(x, y, lambda: next(others), path_rng, loss_function)
@@ -159,7 +158,7 @@ def _cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float) -> Te
     return F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
 
 
-def _endless(images: Images, *arguments: Any) -> Iterator[tuple[Tensor, Tensor]]:
+def _endless(images: ImageSource, *arguments: Any) -> Iterator[tuple[Tensor, Tensor]]:
     while True:
         yield from training_batches(images, *arguments)
 

@@ -57,10 +57,11 @@ def test_a_search_space_of_ones_own(run, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_data_set_of_ones_own(run) -> None:
     run("own-data.md")
-    assert {p.name for p in Path("runs").iterdir()} == {"mine", "pictures"}
+    assert {p.name for p in Path("runs").iterdir()} == {"mine", "pictures", "fairnas"}
     assert sum(1 for _ in Path("pictures/train").rglob("*.png")) == 160
     assert Path("mine.parquet").is_file()
     assert Path("pictures.parquet").is_file()
+    assert Path("fairnas-predictions.parquet").is_file()
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -40,6 +40,7 @@ LIGHT = (
     "oneshot.space",
     "oneshot.cost",
     "oneshot.spaces",
+    "oneshot.augmentation",
     "oneshot.recipe",
     "oneshot.figures",
     "oneshot.files",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from evaluators.store import Stored
     from evaluators.table import TableEvaluator
     from oneshot.cost import Cost
-    from oneshot.data import Images
+    from oneshot.data import ImageSource
     from oneshot.progress import Progress
     from oneshot.recipe import Config
     from oneshot.space import Arch, Space
@@ -120,7 +120,7 @@ def _opened_standalone(args: Any) -> Opened:
     return _with_network(evaluator, config, dataset.split(config.split)[1], dataset.classes)
 
 
-def _with_network(evaluator: Evaluator, config: Config, images: Images, classes: int) -> Opened:
+def _with_network(evaluator: Evaluator, config: Config, images: ImageSource, classes: int) -> Opened:
     """With the size of its networks, and a way to count what has no formula."""
     from oneshot.catalogue import network
     from oneshot.cost import counted

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oneshot.cli.options import add_data_dir, add_machine, chosen, parser, print_table
+from oneshot.cli.options import add_data_dir, add_machine, add_recipe, chosen, parser, print_table
 
 if TYPE_CHECKING:
     from benchmarks.table import Benchmark
@@ -62,10 +62,8 @@ def create(argv: Sequence[str]) -> None:
     to.add_argument("--sample-seed", type=int, default=0, help="of --sample")
     to.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
     to.add_argument("--workers", type=int, default=1, help="parallel processes, of one CPU thread each")
-    of_supernets: set[str | int] = {"method", "sampler", "bucket_weights", "seed"}
-    of_supernets |= {"context", "depth", "priors", "init_from"}
-    to.add_class_arguments(Config, as_group=True, skip=of_supernets)
-    to.add_class_arguments(Recipe, as_group=True, skip={"split_epoch"})
+    of_supernets = ("method", "sampler", "bucket_weights", "seed", "context", "depth", "priors", "init_from")
+    add_recipe(to, argv, skip=(*of_supernets, "split_epoch"))
     add_machine(to)
     args = to.parse_args(list(argv))
     import numpy as np

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+from oneshot.recipe import PRESETS, Config, Recipe, flat, preset
 
 if TYPE_CHECKING:
     from oneshot.space import Arch, Space
@@ -37,6 +39,28 @@ def parser(name: str, about: str, example: str) -> ArgumentParser:
         formatter_class=DefaultHelpFormatter,
         default_env=False,
     )
+
+
+def add_recipe(to: ArgumentParser, argv: Sequence[str], skip: Collection[str] = ()) -> None:
+    """A preset, and every field of Config and Recipe but `skip`, whose defaults are those of the preset in `argv`."""
+    to.add_argument(
+        "--preset", type=str, default="paper", help=f"one of {', '.join(PRESETS)}; options given beside it win"
+    )
+    for kind in (Config, Recipe):
+        to.add_class_arguments(kind, as_group=True, skip={name for name in skip if hasattr(kind, name)})
+    values = flat(*preset(_preset_name(argv)))
+    to.set_defaults({name: value for name, value in values.items() if name not in skip})
+
+
+def _preset_name(argv: Sequence[str]) -> str:
+    """The preset asked for, known before the other defaults are."""
+    name = "paper"
+    for word, after in zip(argv, [*argv[1:], ""], strict=True):
+        if word.startswith("--preset="):
+            name = word.partition("=")[2]
+        elif word == "--preset":
+            name = after
+    return name
 
 
 def add_machine(to: ArgumentParser) -> None:

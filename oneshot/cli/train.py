@@ -1,4 +1,7 @@
-"""`oneshot train`: a supernet, by a preset and whatever departs from it."""
+"""`oneshot train`: a supernet, by a preset and whatever departs from it, on arrays or on a folder of images.
+
+A folder has train/CLASS/ and valid/CLASS/: `oneshot train --preset fairnas --dataset FOLDER --out runs/folder`.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from oneshot.cli.options import add_machine, chosen, device, parser
-from oneshot.recipe import PRESETS, Config, Recipe, flat, preset, unflat
+from oneshot.cli.options import add_machine, add_recipe, chosen, device, parser
+from oneshot.recipe import Config, Recipe, flat, unflat
 
 EXAMPLE = "oneshot train --preset paper --dataset cifar10 --seed 1 --out runs/paper-1"
 
@@ -66,24 +69,7 @@ def _round(row: Mapping[str, Any]) -> str:
 def _arguments(argv: Sequence[str]):
     to = parser("train", __doc__ or "", EXAMPLE)
     to.add_argument("--config", action="config", help="a YAML or JSON file of these options")
-    to.add_argument(
-        "--preset", type=str, default="paper", help=f"one of {', '.join(PRESETS)}; options given beside it win"
-    )
     to.add_argument("--out", type=Path, required=True, help="run folder; an unfinished run in it is continued")
-    to.add_class_arguments(Config, as_group=True)
-    to.add_class_arguments(Recipe, as_group=True)
+    add_recipe(to, argv)
     add_machine(to)
-    name = _preset_name(argv)
-    to.set_defaults(flat(*preset(name)))
     return to.parse_args(list(argv))
-
-
-def _preset_name(argv: Sequence[str]) -> str:
-    """The preset asked for, known before the other defaults are."""
-    name = "paper"
-    for word, after in zip(argv, [*argv[1:], ""], strict=True):
-        if word.startswith("--preset="):
-            name = word.partition("=")[2]
-        elif word == "--preset":
-            name = after
-    return name

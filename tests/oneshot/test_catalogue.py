@@ -14,6 +14,7 @@ from oneshot.checkpoint import RunFolder
 from oneshot.provenance import environment, fingerprint
 from oneshot.recipe import Config, Recipe, flat
 from oneshot.space import Arch, Decision, Space
+from oneshot.spaces import space_named
 from oneshot.training import train
 
 CONFIG = Config(dataset="digits", split="half", channels=2, cells=1)
@@ -66,6 +67,24 @@ def test_a_space_without_a_skeleton() -> None:
 
     with pytest.raises(ValueError, match="no network skeleton for the space other"):
         network(Other("other", (Decision("d", ("a",)),)), CONFIG, 10)
+
+
+def test_options_that_cannot_apply() -> None:
+    for recipe in (replace(RECIPE, crop_scale=0.4), replace(RECIPE, color_jitter=0.4)):
+        with pytest.raises(ValueError, match=r"for image folders, .*expected 1 and 0, got"):
+            build(CONFIG, recipe)
+    for space in ("nasbench201", "nasbench101"):
+        with pytest.raises(ValueError, match=f"skeleton of {space} has no dropout: dropout must be 0, got 0.2"):
+            build(replace(CONFIG, space=space, dropout=0.2), RECIPE)
+    with pytest.raises(ValueError, match="dropout must be at least 0 and below 1, got 1"):
+        replace(CONFIG, dropout=1.0)
+
+
+def test_dropout_reaches_the_network_alone_and_together() -> None:
+    config = replace(CONFIG, space="fairnas", dropout=0.25)
+    for affine in (False, True):
+        net = network(space_named("fairnas"), config, 10, affine)
+        assert [module.p for module in net.modules() if isinstance(module, torch.nn.Dropout)] == [0.25]
 
 
 def test_the_package_is_lazy_but_whole() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ from PIL import Image
 from torch import Tensor
 
 from evaluators.supernet import SupernetEvaluator
+from oneshot.augmentation import Augmentation
 from oneshot.checkpoint import RunFolder
-from oneshot.data import Augmentation, Dataset, Images, load, training_batches
-from oneshot.image_folder import MEAN, STANDALONE, STD, SUPERNET, FolderImages, default_workers, load_folder
+from oneshot.data import Dataset, Images, ImageSource, load, training_batches
+from oneshot.image_folder import MEAN, STD, FolderImages, _interrupts_held, default_workers, load_folder
 from oneshot.methods.single_path import SinglePath
-from oneshot.recipe import Recipe
+from oneshot.recipe import Recipe, preset
 from oneshot.samplers.fair import StrictlyFair
 from oneshot.samplers.uniform import Uniform
 from oneshot.spaces.fairnas import fairnas
@@ -29,6 +32,7 @@ from oneshot.training import train
 Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
 PER_CLASS = {"train": 7, "valid": 3, "test": 2}
 SPACE = fairnas(("k3e3", "k5e3"))
+SUPERNET, STANDALONE = (preset(name)[1].augmentation for name in ("fairnas", "fairnas-standalone"))
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +73,9 @@ def one(folder: Path, image: np.ndarray, size: int, copies: int = 1) -> FolderIm
     return FolderImages([str(path)] * copies, torch.arange(copies), torch.zeros(3), torch.ones(3), size)
 
 
-def epoch(images: Any, augmentation: Augmentation, seed: int = 0, share: Sequence[int] = (0, 1)) -> list[Tensor]:
+def epoch(
+    images: ImageSource, augmentation: Augmentation, seed: int = 0, share: Sequence[int] = (0, 1)
+) -> list[Tensor]:
     """The images and the labels of every batch of eight."""
     batches = training_batches(images, 8, augmentation, np.random.default_rng(seed), *share)
     return [part for batch in batches for part in batch]
@@ -91,6 +97,7 @@ def test_without_augmentation_it_is_the_arrays(folder: Path, pictures: Arrays) -
             assert torch.equal(y, label)
             assert x.is_contiguous(memory_format=torch.channels_last)
         assert torch.equal(images.in_memory().pixels, pixels)
+        assert images.nbytes == images.in_memory().nbytes == pixels.numel()
 
 
 @pytest.mark.parametrize("shape", [(50, 90), (90, 50), (64, 64)])
@@ -169,7 +176,7 @@ def test_random_interpolation_is_both(tmp_path: Path) -> None:
     images = one(tmp_path, pixels, 64, copies=80)
 
     def overshoots(interpolation: str) -> float:
-        augmentation = Augmentation(shift=0, scale=0.9, interpolation=interpolation)
+        augmentation = Augmentation(shift=0, crop_scale=0.9, interpolation=interpolation)
         x = torch.cat(epoch(images, augmentation)[0::2])
         return float((x.amax((1, 2, 3)) > 180).float().mean())
 
@@ -183,10 +190,6 @@ def network() -> FairNasNet:
     return FairNasNet(SPACE, 2, 10).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def split(folder: Path, workers: int, name: str) -> Any:
-    return opened(folder, workers).split(name)
-
-
 RECIPE = Recipe(epochs=3, batch_size=16, learning_rate=0.05, warmup_epochs=1, label_smoothing=0.1, shift=1)
 
 
@@ -194,7 +197,7 @@ def test_training_is_bit_identical_with_workers_and_across_a_stop(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def trained(net: FairNasNet, workers: int, *rest: Any, **named: Any) -> FairNasNet:
-        images, held_out = split(folder, workers, "given")
+        images, held_out = opened(folder, workers).split("given")
         train(net, SinglePath(SPACE, StrictlyFair(SPACE)), images, held_out, RECIPE, 3, *rest, **named)
         return net
 
@@ -216,7 +219,7 @@ def test_training_is_bit_identical_with_workers_and_across_a_stop(
 
 def test_predictions_are_those_of_the_images_in_memory(folder: Path) -> None:
     net, archs = network(), Uniform(SPACE).draw(3, np.random.default_rng(0))
-    images, valid = split(folder, 1, "standard")
+    images, valid = opened(folder, workers=1).split("standard")
     streamed = SupernetEvaluator(net, SPACE, images, valid, "ema-2", 16)(archs)
     memory = SupernetEvaluator(net, SPACE, images.in_memory(), valid.in_memory(), "ema-2", 16)(archs)
     assert streamed.values == memory.values
@@ -279,15 +282,69 @@ def test_odd_folders(tmp_path: Path) -> None:
         load_folder(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_every_pass_is_the_same_and_starts_no_more_processes_than_it_has_work_for(folder: Path) -> None:
+    images = opened(folder, workers=2).pool
+    assert same(*([part for batch in images.batches(40) for part in batch] for _ in range(2)))
+
+    def processes(images: FolderImages, size: int) -> int:
+        batches = images.batches(size)
+        next(batches)
+        return len(active_children())
+
+    first = images.subset(slice(0, 40))
+    assert [processes(images, 9), processes(first, 40), processes(replace(first, workers=9), 14)] == [2, 0, 3]
+    assert not active_children()
+
+
+def test_an_interrupt_waits_until_the_processes_have_started_and_never_reaches_them(folder: Path) -> None:
+    started = []
+
+    def start() -> None:
+        with _interrupts_held():
+            signal.raise_signal(signal.SIGINT)
+            started.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert started == [True]
+    images = opened(folder, workers=2).pool
+    batches = images.batches(9)
+    seen = [next(batches)]
+    for process in active_children():
+        os.kill(process.pid or 0, signal.SIGINT)
+    assert sum(len(y) for _, y in [*seen, *batches]) == len(images)
+    with pytest.raises(KeyboardInterrupt):  # as before
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_folder_needs_class_folders(tmp_path: Path) -> None:
+    for part in ("train", "valid"):
+        (tmp_path / part).mkdir()
+        Image.new("RGB", (5, 5)).save(tmp_path / part / "a.png")
+    with pytest.raises(ValueError, match=r"a folder of images for each class in .*train, got 1 images and no folder"):
+        load_folder(tmp_path)
+
+
+def test_images_of_all_sizes_and_kinds_are_one_batch(tmp_path: Path) -> None:
+    """Grey, palette and transparent images of any shape; one colour everywhere, so that no crop changes it."""
+    images = {"RGB": (9, 90, 60), "L": 60, "P": 3, "RGBA": (9, 90, 60, 128), "CMYK": (0, 0, 0, 195)}
+    for i, (mode, colour) in enumerate(images.items()):
+        for part in ("train", "valid"):
+            path = tmp_path / part / "one" / f"{i}.tif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new(mode, (5 + 7 * i, 30 - 4 * i), colour).save(path)
+    dataset = load_folder(tmp_path, 8, workers=0)
+    x, _ = next(replace(dataset.pool, mean=torch.zeros(3), std=torch.ones(3)).batches(9))
+    assert x.shape == (5, 3, 8, 8)
+    assert torch.equal(x, x[:, :, :1, :1].expand_as(x))
+    assert x[[0, 1, 3, 4], :, 0, 0].tolist() == [[9, 90, 60], [60, 60, 60], [9, 90, 60], [60, 60, 60]]
+    assert len(epoch(dataset.pool.subset(torch.arange(8) % 5), SUPERNET)[0]) == 8
+
+
 def test_sizes_must_fit() -> None:
     with pytest.raises(ValueError, match="a label for each file, got 4, 0, 2 labels for 1 files"):
         FolderImages(["a"], torch.zeros(2), torch.zeros(3), torch.ones(3), 4)
-
-
-def test_the_augmentations_of_table_5() -> None:
-    assert (SUPERNET.scale, SUPERNET.interpolation, SUPERNET.color_jitter) == (0.4, "bilinear", 0.0)
-    assert (STANDALONE.scale, STANDALONE.interpolation, STANDALONE.color_jitter) == (0.08, "random", 0.4)
-    assert all((a.shift, a.flip, a.cutout) == (0, True, 0) for a in (SUPERNET, STANDALONE))
 
 
 def test_processes_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:

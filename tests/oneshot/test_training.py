@@ -174,6 +174,8 @@ def test_divergence_is_an_error_and_not_a_checkpoint(few: tuple[Images, Images],
         ({"epochs": 0}, "epochs must be a finite number of at least 1, got 0"),
         ({"learning_rate": math.nan}, "learning_rate must be a finite number"),
         ({"precision": "fp8"}, "precision must be auto, float32 or bf16, got 'fp8'"),
+        ({"crop_scale": 0.0}, "crop_scale must be above 0 and at most 1"),
+        ({"interpolation": "random"}, "crop_scale must be below 1"),
         ({"epochs": 5, "warmup_epochs": 5.0}, "warmup_epochs must be below the 5 epochs"),
     ],
 )
@@ -203,6 +205,27 @@ def test_presets_are_whole_and_the_paper_is_table_5() -> None:
     )
     with pytest.raises(ValueError, match="no preset 'papre'; there are paper, "):
         preset("papre")
+
+
+def test_the_presets_of_subimagenet_are_table_5() -> None:
+    """arXiv 2104.11522; what the table does not name is off."""
+    both = {"optimizer": "sgd", "learning_rate": 0.05, "final_learning_rate": 1e-5, "warmup_epochs": 5, "momentum": 0.9}
+    both |= {"nesterov": False, "gradient_clip": 0, "weight_decay": 4e-5, "batch_size": 128, "label_smoothing": 0.1}
+    both |= {"shift": 0, "flip": True, "cutout": 0, "split_epoch": 0}
+    both |= {"space": "fairnas", "channels": 16, "image_size": 224, "split": "valid-is-test", "context": "none"}
+    supernet = {"epochs": 600, "dropout": 0, "crop_scale": 0.4, "interpolation": "bilinear", "color_jitter": 0}
+    alone = {"epochs": 240, "dropout": 0.2, "crop_scale": 0.08, "interpolation": "random", "color_jitter": 0.4}
+    for name, own in {"fairnas": supernet | {"sampler": "uniform"}, "fairnas-standalone": alone}.items():
+        found = flat(*preset(name))
+        assert {key: found[key] for key in both | own} == both | own
+    assert preset("fairnas")[1].rate(2.5 / 600) == pytest.approx(0.025)  # half of the warm-up
+
+
+def test_older_run_folders_open() -> None:
+    document = flat(*preset("paper"))
+    for name in ("dropout", "crop_scale", "interpolation", "color_jitter"):
+        del document[name]
+    assert unflat(document) == preset("paper")
 
 
 def test_configuration_of_another_version_is_refused() -> None:
