@@ -205,8 +205,10 @@ class Bootstrap:
             (Side(x[members], true.counts_RN), true)
             for members, true in zip(self._members, self._true_sides, strict=True)
         ]
-        found = {name: self._resampled(sides, *how, estimates[name]) for name, how in MEASURES.items()}
-        found |= self._resampled_at_left(x, y) if len(x) >= LEFT else {}
+        wanted = {name: how for name, how in MEASURES.items() if name in estimates}
+        found = {name: self._resampled(sides, *how, estimates[name]) for name, how in wanted.items()}
+        if len(x) >= LEFT and len(wanted) < len(estimates):
+            found |= self._resampled_at_left(x, y)
         undefined = np.full(self.times, np.nan)
         return {name: undefined if np.isnan(value) else found[name] for name, value in estimates.items()}
 

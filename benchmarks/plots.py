@@ -104,7 +104,7 @@ def label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _verbatim(text: str) -> str:
+def verbatim(text: str) -> str:
     """The text for matplotlib, which takes dollars for formulas and hides labels that begin with an underscore."""
     return ("\u200b" + text if text.startswith("_") else text).replace("$", r"\$")
 
@@ -115,7 +115,7 @@ def _drawn(reports: Reports) -> tuple[list[Report], list[tuple[list[Scores], dic
         runs = _checked([run for group in reports.values() for run in group])
         return runs, [*_methods(reports), *_ceiling(runs)]
     runs = _checked([reports] if isinstance(reports, Report) else list(reports))
-    name = _verbatim(runs[0].method.name) if len(runs) == 1 else f"mean of {len(runs)} runs ± 1 sd"
+    name = verbatim(runs[0].method.name) if len(runs) == 1 else f"mean of {len(runs)} runs ± 1 sd"
     look = {"color": METHOD, "linestyle": "-", "linewidth": 2.4, "label": name, "zorder": ON_TOP}
     return runs, [([run.method for run in runs], look), *_baselines(runs), *_ceiling(runs)]
 
@@ -138,7 +138,7 @@ def _methods(groups: Mapping[str, Sequence[Report]]) -> list[tuple[list[Scores],
         color, dash = (METHOD, *TRIVIAL)[i % (1 + len(TRIVIAL))], ("-", *DASHES)[i // (1 + len(TRIVIAL)) % len(DASHES)]
         look = {"color": color, "linestyle": dash, "linewidth": 1.8, "zorder": ON_TOP - i / 100}
         number = f" (×{len(runs)})" if len(runs) > 1 else ""
-        found.append(([run.method for run in runs], {**look, "label": _verbatim(name) + number}))
+        found.append(([run.method for run in runs], {**look, "label": verbatim(name) + number}))
     return found
 
 
@@ -147,7 +147,7 @@ def _baselines(runs: Sequence[Report]) -> list[tuple[list[Scores], dict[str, Any
     for i, baseline in enumerate(runs[0].baselines):
         same = [run.baselines[i] for run in runs if len(run.baselines) > i and run.baselines[i].name == baseline.name]
         look = {"color": TRIVIAL[i % len(TRIVIAL)], "linestyle": DASHES[i % len(DASHES)], "linewidth": 1.5}
-        found.append((same, {**look, "label": _verbatim(label(baseline.name))}))
+        found.append((same, {**look, "label": verbatim(label(baseline.name))}))
     return found
 
 
@@ -155,7 +155,7 @@ def _ceiling(runs: Sequence[Report]) -> list[tuple[list[Scores], dict[str, Any]]
     ceilings = [run.ceiling for run in runs if run.ceiling is not None]
     if not ceilings:
         return []
-    name = f"ceiling: {_verbatim(ceilings[0].name)}"
+    name = f"ceiling: {verbatim(ceilings[0].name)}"
     return [(ceilings, {"color": OTHERS, "linestyle": (0, (1, 1)), "linewidth": 2.0, "label": name})]
 
 
@@ -205,4 +205,4 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 def _unit(report: Report) -> str:
     """The truth column, in percent where its values can be nothing else."""
-    return f"{_verbatim(report.protocol['truth'])}{', %' if report.truth.max() > 1.5 else ''}"
+    return f"{verbatim(report.protocol['truth'])}{', %' if report.truth.max() > 1.5 else ''}"

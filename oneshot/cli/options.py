@@ -14,6 +14,9 @@ from oneshot.recipe import PRESETS, Config, Recipe, flat, preset
 if TYPE_CHECKING:
     from oneshot.space import Arch, Space
 
+WIDTH = 100
+"""Columns of what is printed to no terminal."""
+
 
 class Parser(ArgumentParser):
     """Takes `--batch-size` and `--batch_size` alike."""
@@ -63,13 +66,13 @@ def _preset_name(argv: Sequence[str]) -> str:
     return name
 
 
-def add_machine(to: ArgumentParser) -> None:
+def add_machine(to: Any) -> None:
     to.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto")
     to.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
     add_data_dir(to)
 
 
-def add_data_dir(to: ArgumentParser) -> None:
+def add_data_dir(to: Any) -> None:
     to.add_argument(
         "--data-dir",
         type=str | None,
@@ -119,6 +122,13 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_row(*row)
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
+
+
+def print_rich(table: Any) -> None:
+    """A table that fits a hundred columns where no terminal shows it."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
 
 
 def chosen(args: Any, *kinds: type) -> dict[str, Any]:

@@ -1,13 +1,16 @@
-"""`oneshot score`: predictions against ground truth, with baselines, ceiling and intervals; several are compared."""
+"""`oneshot score`: predictions against ground truth, with baselines, ceiling and intervals; several are compared.
+
+With --self against each other.
+"""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.options import add_data_dir, parser, print_json
+from oneshot.cli import consistency
+from oneshot.cli.options import parser, print_json, print_rich
 
 if TYPE_CHECKING:
     from benchmarks.predictions import Predicted
@@ -15,11 +18,15 @@ if TYPE_CHECKING:
     from benchmarks.table import Benchmark
 
 EXAMPLE = "oneshot score predictions.parquet --benchmark nasbench201 --truth cifar10_test_200 --out report"
-WIDTH = 100
 
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
+    if args.consistency:
+        consistency.main(args)
+        return
+    if args.benchmark is None:
+        raise ValueError("expected --benchmark with the name or file of a table, or --self to compare runs alone")
     from benchmarks.predictions import read_methods
     from benchmarks.protocols import protocol_named, seed_column
     from benchmarks.table import find
@@ -52,7 +59,7 @@ def _arguments(argv: Sequence[str]) -> Any:
         "differ in the seed alone; several methods are compared"
     )
     to.add_argument("predictions", type=str, nargs="*", help=files)
-    to.add_argument("--benchmark", type=str, required=True, help="name or file of a table")
+    to.add_argument("--benchmark", type=str | None, default=None, help="name or file of a table")
     truth = "column of the table, by default the one it declares; any in which more is better"
     to.add_argument("--truth", type=str | None, default=None, help=truth)
     to.add_argument("--truth-seed", type=int | None, default=None, help="take the column of this single seed or run")
@@ -71,7 +78,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--no-baselines", action="store_true", help="without the trivial predictors")
     to.add_argument("--out", type=Path | None, default=None, help="folder for the report: JSON, HTML and figures")
     to.add_argument("--json", action="store_true", help="print one JSON document")
-    add_data_dir(to)
+    consistency.add_options(to)
     return to.parse_args(list(argv))
 
 
@@ -124,7 +131,7 @@ def _show_report(report: Report, args: Any) -> None:
     if args.json:
         print_json(report.to_dict())
         return
-    _print(rich_table(report))
+    print_rich(rich_table(report))
     print(headline(report))
     if page is not None:
         print(page)
@@ -139,13 +146,7 @@ def _show_comparison(reports: dict[str, list[Report]], origins: dict[str, str], 
     if args.json:
         print_json(comparison.to_dict())
         return
-    _print(method_table(comparison))
-    _print(difference_table(comparison))
+    print_rich(method_table(comparison))
+    print_rich(difference_table(comparison))
     if page is not None:
         print(page)
-
-
-def _print(table: Any) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
