@@ -394,21 +394,29 @@ from oneshot.spaces.nasbench201 import ALL, NO_ZERO
 from oneshot.training import train
 torch.set_num_threads(1)
 distributed.start(torch.device("cpu"))
+single = torch.Tensor.float
 images, valid = load("digits").split("half")
-for context, epoch in (("bias", 0), ("split", 1), ("attention", 0)):
+CASES = ("bias", 0), ("bias64", 0), ("split", 1), ("attention", 0)
+for name, epoch in CASES:
     torch.manual_seed(1)
-    space = NO_ZERO if context == "bias" else ALL
+    space = NO_ZERO if name == "bias" else ALL
+    context = name.removesuffix("64")
     net = network(space, Config(channels=4, cells=1, context=context), 10).to(memory_format=torch.channels_last)
+    torch.Tensor.float = torch.Tensor.double if name == "bias64" else single
+    net = net.double() if name == "bias64" else net
     recipe = Recipe(epochs=2, batch_size=32, shift=1, flip=False, split_epoch=epoch, gradient_clip=1.0)
     method = SinglePath(space, StrictlyFair(space))
     train(net, method, images.subset(slice(0, 96)), valid.subset(slice(0, 64)), recipe, seed=2)
     if distributed.rank() == 0:
-        torch.save(list(net.state_dict().values()), f"{sys.argv[1]}-{context}-{distributed.world()}.pt")
+        torch.save(list(net.state_dict().values()), f"{sys.argv[1]}-{name}-{distributed.world()}.pt")
 distributed.stop()
 """
 
 
 def test_two_processes_equal_one_with_the_summed_batch(alone_and_together: Callable) -> None:
-    """torchrun with gloo; a bias without `none`, for at relu(0 + b) rounding decides whether a gradient passes."""
-    for one, both in alone_and_together(WORKER, ("bias", "split", "attention")):
-        assert torch.allclose(one.float(), both.float(), rtol=1e-3, atol=1e-4)
+    """torchrun with gloo. A bias on zeros that are no input is ill-conditioned: there BatchNorm divides what the bias
+    alone makes by sqrt(eps), and rounding decides at relu(0 + b) whether a gradient passes. So with `none` in float64.
+    """
+    for one, both in alone_and_together(WORKER, ("bias", "bias64", "split", "attention")):
+        allowed = 1e-10 if one.dtype == torch.float64 else 1e-4
+        assert torch.allclose(one.double(), both.double(), rtol=10 * allowed, atol=allowed)
