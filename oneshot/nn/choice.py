@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from oneshot.gates import Gate
 from oneshot.nn.context import ALONE, Context, Given
-from oneshot.nn.feature import Feature, added, repeated
+from oneshot.nn.feature import Feature, added, normalised_later, repeated
 from oneshot.nn.operations import Operations, Pool, Prepared, ReluConvNorm, Skip, Zero
-from oneshot.nn.shifted import channels
+from oneshot.nn.rows import channels
 
 __all__ = ["ChoiceBlock", "Feature", "split", "split_if_due"]
 
@@ -77,10 +77,13 @@ class ChoiceBlock(nn.Module):
         for number, (option, weight) in enumerate(gate):
             if isinstance(self.options[option], Zero):
                 continue
-            own = x.scaled(given.scale[number]) if given.scale else x
+            scale = given.scale[number] if given.scale else None
             shift = given.shift[number] if given.shift else None
             for context, share in self._copies(given.context):
-                y = _applied(self.options[context * self.count + option], own, shift).times(share).times(weight)
+                operation = self.options[context * self.count + option]
+                is_x = isinstance(operation, Skip) and shift is None and scale is None
+                y = x if is_x else x.through(operation, _applied, shift, scale)
+                y = y.times(share).times(weight)
                 total = y if total is None else total + y
         if total is None:
             raise AssertionError("a block whose gate holds only zeros must be left out, see `runs`")
@@ -113,14 +116,18 @@ def split_if_due(net: nn.Module, split_epoch: int, epoch: int) -> None:
         split(net)
 
 
-def _applied(operation: nn.Module, x: Feature, shift: Tensor | None) -> Feature:
-    """The operation on the feature plus the shift, in as few passes over the images as it takes."""
+def _applied(operation: nn.Module, x: Feature, shift: Tensor | None, scale: Tensor | None) -> Feature:
+    """The operation on the feature, scaled, plus the shift, in as few passes over the images as it takes."""
+    if scale is not None:
+        x = x.scaled(scale)
     how = operation.prepare if isinstance(operation, Prepared) else None
     if isinstance(operation, ReluConvNorm) and x.is_rectified(shift):
-        return repeated(operation, x.rectified(shift), x.images)
+        return normalised_later(operation, x.rectified(shift), x.images)
     shift = added(x.shift, shift)
     if shift is None:
-        return repeated(operation, x.value if how is None else x.prepared(how), x.images)
+        y = x.value if how is None else x.prepared(how)
+        later = isinstance(operation, ReluConvNorm)
+        return normalised_later(operation, y, x.images) if later else repeated(operation, y, x.images)
     if isinstance(operation, Skip):
         return Feature(x.value, shift=shift, images=x.images)
     if isinstance(operation, Pool):  # a constant's average is that constant

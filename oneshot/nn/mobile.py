@@ -8,8 +8,7 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot.nn.norm import BatchNorm
-from oneshot.nn.operations import Conv, Operations
+from oneshot.nn.operations import Conv, ConvNorm, Operations
 
 
 class InvertedResidual(nn.Module):
@@ -24,9 +23,8 @@ class InvertedResidual(nn.Module):
             raise ValueError(f"kernel must be odd and expansion positive, got {kernel} and {expansion}")
         hidden = channels_in * expansion
         self.expand = conv_norm(channels_in, hidden, 1) if expansion > 1 else None
-        self.depthwise = nn.Sequential(
-            nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2, groups=hidden, bias=False), BatchNorm(hidden)
-        )
+        depthwise = nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2, groups=hidden, bias=False)
+        self.depthwise = ConvNorm(depthwise)
         self.project = conv_norm(hidden, channels_out, 1)
         self.shortcut = stride == 1 and channels_in == channels_out
 
@@ -36,8 +34,8 @@ class InvertedResidual(nn.Module):
         return x + y if self.shortcut else y
 
 
-def conv_norm(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(Conv(channels_in, channels_out, kernel, stride), BatchNorm(channels_out))
+def conv_norm(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> ConvNorm:
+    return ConvNorm(Conv(channels_in, channels_out, kernel, stride))
 
 
 def inverted_residuals(kernels: Iterable[int] = (3, 5, 7), expansions: Iterable[int] = (3, 6)) -> Operations:

@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from oneshot.nn.rows import is_rows, moments
+
 LANES = 16
 """Floats in a vector register."""
 ROW = 128
@@ -23,6 +25,9 @@ class BatchNorm(nn.BatchNorm2d):
     are those of all processes' batches, on every backend, gloo on a CPU included.
     """
 
+    folds = False
+    """Whether, without gradients, the convolution before it or the sum behind it may do its work."""
+
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         if not self.training:
             return super().forward(x)
@@ -35,6 +40,29 @@ class BatchNorm(nn.BatchNorm2d):
             return super().forward(x)
         self._track(mean, variance * (count / max(count - 1, 1)))
         return y
+
+    @torch.no_grad()
+    def collect(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Scale and shift [C] that normalise x by its own statistics, which are tracked; None to do it as usual."""
+        if not self.folds or not is_rows(x) or (dist.is_initialized() and dist.get_world_size() > 1):
+            return None
+        count = x.numel() // x.shape[1]
+        mean, variance = moments(x)
+        self._track(mean, variance * (count / max(count - 1, 1)))
+        return self._scale_and_shift(mean, variance)
+
+    def _scale_and_shift(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        scale = (variance + self.eps).rsqrt()
+        scale = scale if self.weight is None else scale * self.weight
+        return scale, -mean * scale if self.bias is None else self.bias - mean * scale
+
+    def folded(self) -> tuple[Tensor, Tensor] | None:
+        """Scale and shift [C] that are all it does in evaluation; None to do it the usual way."""
+        if not self.folds or self.training or torch.is_grad_enabled():
+            return None
+        if self.running_mean is None or self.running_var is None:
+            return None
+        return self._scale_and_shift(self.running_mean, self.running_var)
 
     def _over_processes(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
         count = x.numel() // x.shape[1] * dist.get_world_size()

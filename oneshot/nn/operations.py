@@ -45,10 +45,29 @@ class Conv(nn.Conv2d):
         super().__init__(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False)
         self._product = kernel == 1 and stride == 1
 
-    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # pyright: ignore
         if self._product and x.device.type == "cpu" and x.is_contiguous(memory_format=torch.channels_last):
-            return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1)).permute(0, 3, 1, 2)
-        return super().forward(x)
+            return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+        return super()._conv_forward(x, weight, bias)
+
+
+class ConvNorm(nn.Sequential):
+    """A convolution without bias and its BatchNorm: one convolution where neither trains nor takes gradients."""
+
+    def __init__(self, conv: nn.Conv2d, affine: bool = True) -> None:
+        super().__init__(conv, BatchNorm(conv.out_channels, affine=affine))
+
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return conv_norm(*self, x)  # pyright: ignore[reportCallIssue]
+
+
+def conv_norm(conv: nn.Conv2d, norm: BatchNorm, x: Tensor) -> Tensor:
+    """BatchNorm of the convolution, folded into its weights where that can be."""
+    folded = norm.folded()
+    if folded is None:
+        return norm(conv(x))
+    scale, shift = folded
+    return conv._conv_forward(x, conv.weight * scale.view(-1, 1, 1, 1), shift)
 
 
 class ReluConvNorm(Prepared):
@@ -62,7 +81,7 @@ class ReluConvNorm(Prepared):
         self.norm = BatchNorm(channels_out, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x))
+        return conv_norm(self.conv, self.norm, x)
 
 
 class Pool(Prepared):
@@ -72,8 +91,7 @@ class Pool(Prepared):
 
     def __init__(self, channels: int, conv: bool = False, affine: bool = True) -> None:
         super().__init__()
-        project = (Conv(channels, channels, 1), BatchNorm(channels, affine=affine))
-        self.project = nn.Sequential(*project) if conv else None
+        self.project = ConvNorm(Conv(channels, channels, 1), affine) if conv else None
 
     def forward(self, x: Tensor) -> Tensor:
         return x if self.project is None else self.project(x)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from oneshot.gates import Gates
 from oneshot.nn.choice import ChoiceBlock
 from oneshot.nn.context import ALONE, Dependence, Given
-from oneshot.nn.feature import Feature, zeros
+from oneshot.nn.feature import Feature
 from oneshot.nn.norm import BatchNorm
-from oneshot.nn.operations import Conv, Operations, ReluConvNorm, nasbench201
+from oneshot.nn.operations import Conv, ConvNorm, Operations, ReluConvNorm, nasbench201
 from oneshot.spaces.nasbench201 import EDGES, NasBench201
 
 NOTHING: Mapping[int, Given] = {}
@@ -48,7 +48,7 @@ class Cell(nn.Module):
                     total = y if total is None else total + y
             leaving = [edge for edge in live if EDGES[edge][0] == node]
             if total is None:
-                total = zeros(x) if leaving or node == 3 else x
+                total = x.zeros() if leaving or node == 3 else x
             rest = [self._block(e).prepare(total, gates[e], told.get(e, ALONE)) for e in leaving]
             total.rectify(shift for shifts in rest for shift in shifts)
             nodes.append(total)
@@ -109,7 +109,7 @@ class NasBench201Net(nn.Module):
         if min(channels, cells, classes) < 1:
             raise ValueError(f"channels, cells and classes must be positive, got {channels}, {cells}, {classes}")
         self.space = space
-        self.stem = nn.Sequential(Conv(3, channels, 3), BatchNorm(channels))
+        self.stem = ConvNorm(Conv(3, channels, 3))
         operations = nasbench201(affine, pool_conv)
         widths = [channels << stage for stage in range(3)]
         inputs = [[width for width in widths for _ in range(cells)]] * len(EDGES)
@@ -132,13 +132,16 @@ class NasBench201Net(nn.Module):
 
     def forward(self, x: Tensor, gates: Gates) -> Tensor:
         """Logits [B, classes] of images [B, 3, H, W], float, normalised; H and W divisible by four."""
+        return self.features(Feature(x), gates).whole()
+
+    def features(self, x: Feature, gates: Gates) -> Feature:
+        """`forward` as steps of which architectures that begin alike may share the results."""
         live = self.blocks[0].live(gates, adds=self.contexts is not None and self.contexts.adds)  # pyright: ignore
         told = iter(() if self.contexts is None else self.contexts(gates, live))
-        feature = Feature(self.stem(x))
+        x = x.through(self.stem)
         for block in self.blocks:
-            if isinstance(block, Cell):
-                feature = block.lazy(feature, gates, next(told, NOTHING), live)
-            else:
-                feature = Feature(block(feature.whole()))
-        x = feature.whole()
-        return self.classifier(F.relu(self.norm(x)).mean((2, 3)))
+            x = block.lazy(x, gates, next(told, NOTHING), live) if isinstance(block, Cell) else x.through(block)
+        return x.through(self.norm, self._logits)
+
+    def _logits(self, norm: nn.Module, x: Feature) -> Feature:
+        return Feature(self.classifier(F.relu(norm(x.whole())).mean((2, 3))))

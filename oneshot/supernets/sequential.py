@@ -36,7 +36,11 @@ class SequentialNet(nn.Module):
 
     def forward(self, x: Tensor, gates: Gates) -> Tensor:
         """Logits [B, classes] of images [B, 3, H, W], float, normalised."""
-        x = self.stem(x)
+        return self.features(Feature(x), gates).whole()
+
+    def features(self, x: Feature, gates: Gates) -> Feature:
+        """`forward` as steps of which architectures that begin alike may share the results."""
+        x = x.through(self.stem)
         for block, gate in zip(self.blocks, gates, strict=True):
-            x = block(Feature(x), gate)
-        return self.head(x)
+            x = block.lazy(x, gate)  # pyright: ignore[reportCallIssue]
+        return x.through(self.head)

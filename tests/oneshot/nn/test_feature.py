@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from oneshot.nn.choice import ChoiceBlock
 from oneshot.nn.context import Given
-from oneshot.nn.feature import Feature, repeated, zeros
+from oneshot.nn.feature import Feature, repeated
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.operations import ReluConvNorm, nasbench201
 from oneshot.nn.shifted import shifted_relus
@@ -135,10 +135,10 @@ def test_one_image_that_stands_for_many(momentum: float | None) -> None:
 
 
 def test_zeros_are_one_image_unless_it_has_a_single_pixel() -> None:
-    assert zeros(Feature(images(6, 4, 2, 2))).value.shape == (1, 4, 2, 2)
-    assert zeros(zeros(Feature(images(6, 4, 2, 2)))).whole().shape == (6, 4, 2, 2)
-    assert zeros(Feature(images(6, 4, 1, 1))).value.shape == (6, 4, 1, 1)
-    mixed = zeros(Feature(images(6, 4, 2, 2))) + Feature(torch.ones(6, 4, 2, 2))
+    assert Feature(images(6, 4, 2, 2)).zeros().value.shape == (1, 4, 2, 2)
+    assert Feature(images(6, 4, 2, 2)).zeros().zeros().whole().shape == (6, 4, 2, 2)
+    assert Feature(images(6, 4, 1, 1)).zeros().value.shape == (6, 4, 1, 1)
+    mixed = Feature(images(6, 4, 2, 2)).zeros() + Feature(torch.ones(6, 4, 2, 2))
     assert torch.equal(mixed.whole(), torch.ones(6, 4, 2, 2))
     norm = BatchNorm(4)
     assert repeated(norm.eval(), torch.zeros(1, 4, 2, 2), 6).whole().shape == (6, 4, 2, 2)

@@ -1,0 +1,152 @@
+"""Many architectures in one pass: what several of them have in common is made once a batch.
+
+Every value in a network has a name, which says how it is made: the operation, and the names of what goes in. Two
+architectures share a value where it has the same name for both: the stem, the first cell's operations on it, in
+sequential networks the whole common beginning. BatchNorm statistics belong to names too, because batch by batch the
+same inputs give the same statistics.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oneshot.gates import Gates
+from oneshot.nn.feature import Feature, How, added
+from oneshot.nn.norm import batch_norms
+from oneshot.nn.rows import combined
+
+Buffers = dict[str, Tensor | None]
+
+
+class Sharing:
+    """Runs all architectures of a group, given by their gates, on one batch after another.
+
+    `memory` bounds, in bytes, the values that are kept for another architecture; what does not fit is made again.
+    Networks with a method `features` are shared step by step, others only by architectures whose gates are equal.
+    The modules' modes are the caller's: while BatchNorm trains, each batch moves the statistics once a name.
+    """
+
+    def __init__(self, net: nn.Module, gates: Sequence[Gates], memory: int) -> None:
+        self.net, self.gates, self.memory = net, gates, memory
+        self._names: dict[Hashable, int] = {}
+        self._uses: Counter[int] = Counter()
+        self._statistics: dict[tuple[nn.Module, int], Buffers] = {}
+        self._norms: dict[nn.Module, list[nn.BatchNorm2d]] = {}
+        self._kept: dict[int, Shared] = {}
+        self._left: Counter[int] = Counter()
+        self._moved: set[int] = set()
+        self._planning = True
+        for _ in self._run(torch.empty(0)):
+            pass
+        self._planning = False
+
+    def __call__(self, images: Tensor) -> Iterator[Tensor]:
+        """The logits of each architecture, in order."""
+        self._left = self._uses.copy()
+        self._kept.clear()
+        self._moved.clear()
+        yield from self._run(images)
+
+    def _run(self, images: Tensor) -> Iterator[Tensor]:
+        features = getattr(self.net, "features", None)
+        for gates in self.gates:
+            x = Shared(self, self._name("images"), Feature(images))
+            if features is None:
+                y = x.through(self.net, lambda net, x, gates=gates: Feature(net(x.value, gates)), key=gates)
+            else:
+                y = features(x, gates)
+            yield y.value
+
+    def once(self, key: Hashable, make: Callable[[], Feature], operation: nn.Module | None = None) -> Shared:
+        """The value with this key: kept, or made now with the statistics that the operation has for it."""
+        name = self._name(key)
+        if self._planning:
+            self._uses[name] += 1
+            return Shared(self, name, Feature(torch.empty(0)))
+        found = self._kept.get(name)
+        if found is None:
+            found = Shared(self, name, make() if operation is None else self._with_statistics(operation, name, make))
+            if self._left[name] > 1 and self._size(found) + sum(map(self._size, self._kept.values())) <= self.memory:
+                self._kept[name] = found
+        self._left[name] -= 1
+        if not self._left[name]:
+            self._kept.pop(name, None)
+        return found
+
+    def _name(self, key: Hashable) -> int:
+        return self._names.setdefault(key, len(self._names))
+
+    @staticmethod
+    def _size(x: Shared) -> int:
+        """Bytes of a value, as if nobody else held its parts."""
+        return sum(part.numel() * part.element_size() for part in x.parts())
+
+    def _with_statistics(self, operation: nn.Module, name: int, make: Callable[[], Feature]) -> Feature:
+        if operation not in self._norms:
+            self._norms[operation] = batch_norms(operation)
+        norms = self._norms[operation]
+        again, own = name in self._moved, [norm._buffers for norm in norms]
+        self._moved.add(name)
+        try:
+            for norm in norms:
+                buffers = self._statistics.setdefault((norm, name), _copy(norm._buffers))
+                norm._buffers = _copy(buffers) if again else buffers
+            return make()
+        finally:
+            for norm, buffers in zip(norms, own, strict=True):
+                norm._buffers = buffers
+
+
+class Shared(Feature):
+    """A feature with a name, whose every successor is made once."""
+
+    def __init__(self, sharing: Sharing, name: int, made: Feature) -> None:
+        super().__init__(*made.terms, shift=made.shift, images=made.images, scales=made.scales)
+        self._sharing, self.name = sharing, name
+
+    def parts(self) -> Iterator[Tensor]:
+        """Everything that this holds."""
+        yield from self.terms
+        yield from self._prepared.values()
+        yield from (y for _, y in self._rectified.values())
+
+    def through(
+        self, operation: nn.Module, how: How | None = None, *vectors: Tensor | None, key: Hashable = None
+    ) -> Feature:
+        key = operation, self.name, key, *map(_bytes, vectors)
+        return self._sharing.once(key, lambda: super(Shared, self).through(operation, how, *vectors), operation)
+
+    def __add__(self, other: Feature) -> Feature:
+        assert isinstance(other, Shared)
+        return self._sharing.once(("+", self.name, other.name), lambda: super(Shared, self).__add__(other))
+
+    def times(self, weight: float | Tensor) -> Feature:
+        if isinstance(weight, float) and weight == 1.0:
+            return self
+        return self._sharing.once(("*", self.name, float(weight)), lambda: super(Shared, self).times(weight))
+
+    def zeros(self) -> Feature:
+        return self._sharing.once(("0", self.name), super().zeros)
+
+    def rectify(self, shifts: Any) -> None:
+        """Nothing in advance: another architecture may have made it."""
+
+    def rectified(self, shift: Tensor | None) -> Tensor:
+        if shift is not None:  # one architecture's alone
+            return combined(self.terms, self.scales, added(self.shift, shift), rectify=True)
+        if id(None) not in self._rectified:
+            super().rectify([None])
+        return self._rectified[id(None)][1]
+
+
+def _copy(buffers: Buffers) -> Buffers:
+    return {name: None if value is None else value.clone() for name, value in buffers.items()}
+
+
+def _bytes(vector: Tensor | None) -> Hashable:
+    return None if vector is None else vector.detach().float().cpu().numpy().tobytes()

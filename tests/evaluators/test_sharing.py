@@ -1,0 +1,127 @@
+"""Architectures evaluated together against the slow twin, in every BatchNorm mode and with every kind of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from evaluators.sharing import Sharing
+from evaluators.supernet import SupernetEvaluator
+from oneshot.data import Images
+from oneshot.gates import fixed
+from oneshot.nn.choice import split
+from oneshot.nn.context import Attention, Attention2, Bias, ContextWeights, Dependence, SharedBias, Split
+from oneshot.nn.operations import nasbench201
+from oneshot.samplers.uniform import distinct
+from oneshot.space import Space
+from oneshot.spaces import fairnas, nasbench101
+from oneshot.spaces.nasbench201 import ALL
+from oneshot.spaces.sequential import Layer, sequential
+from oneshot.supernets.fairnas import FairNasNet
+from oneshot.supernets.nasbench101 import NasBench101Net
+from oneshot.supernets.nasbench201 import NasBench201Net
+from oneshot.supernets.sequential import SequentialNet
+from tests.evaluators.one_by_one import one_by_one
+
+Few = tuple[Images, Images]
+MODES = ("inherit", "batch", "ema-3", "reset-ema-3", "reset-cumulative-3")
+SHORT = sequential("short", ("skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"), 4)
+
+
+def shaken(net: Any) -> Any:
+    """With statistics and weights as if it had trained: nothing is zero or one by chance."""
+    for name, tensor in [*net.named_parameters(), *net.named_buffers()]:
+        if name.endswith("running_var"):
+            tensor.uniform_(0.5, 2)
+        elif tensor.is_floating_point() and tensor.dim() == 1:
+            tensor.add_(torch.randn_like(tensor) * 0.3)
+        elif "contexts" in name and tensor.is_floating_point():
+            tensor.normal_(0, 0.5)
+    return net
+
+
+def chain() -> SequentialNet:
+    layers = [Layer(6, 6)] * 4
+    head = nn.Sequential(nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 10))
+    return SequentialNet(SHORT, nasbench201(affine=True), layers, nn.Conv2d(3, 6, 3, padding=1), head)
+
+
+def dependent(kind: type[ContextWeights]) -> tuple[Any, Space]:
+    net = NasBench201Net(ALL, 4, 1, dependence=Dependence(kind, 1))
+    if kind is Split:
+        split(net)
+    return net, ALL
+
+
+NETS: dict[str, Callable[[], tuple[Any, Space]]] = {
+    "nasbench201": lambda: (NasBench201Net(ALL, 4, 1), ALL),
+    "affine": lambda: (NasBench201Net(ALL, 8, 2, pool_conv=True, affine=True), ALL),
+    "sequential": lambda: (chain(), SHORT),
+    "fairnas": lambda: (FairNasNet(fairnas.ALL, 2, 10), fairnas.ALL),
+    "nasbench101": lambda: (NasBench101Net(nasbench101.ALL, 8, 1), nasbench101.ALL),
+    **{kind.__name__: partial(dependent, kind) for kind in (Bias, SharedBias, Attention, Attention2, Split)},
+}
+
+
+@pytest.fixture(params=NETS)
+def net_and_space(request: pytest.FixtureRequest) -> tuple[Any, Space]:
+    net, space = NETS[request.param]()
+    with torch.no_grad():
+        return shaken(net).to(memory_format=torch.channels_last), space
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_equals_one_by_one(mode: str, net_and_space: tuple[Any, Space], few: Few) -> None:
+    net, space = net_and_space
+    archs = distinct(space, 6, np.random.default_rng(1))
+    got = SupernetEvaluator(net, space, *few, norm=mode, batch_size=16)(archs)
+    for mine, slow in zip(got.values, one_by_one(net, space, *few, mode, 16, archs), strict=True):
+        assert abs(mine.accuracy - slow.accuracy) <= 100 / 64 + 1e-9
+        assert mine.loss == pytest.approx(slow.loss, rel=2e-4)
+
+
+@pytest.mark.parametrize("mode", ["ema-3", "reset-cumulative-3"])
+def test_memory_has_no_influence(mode: str, net_and_space: tuple[Any, Space], few: Few) -> None:
+    """What is made again within a batch moves the statistics once."""
+    net, space = net_and_space
+    archs = distinct(space, 6, np.random.default_rng(2))
+    first, second = (
+        SupernetEvaluator(net, space, *few, norm=mode, batch_size=16, memory=mib)(archs).values for mib in (0, 100)
+    )
+    assert first == second
+
+
+def test_common_beginnings_are_made_once() -> None:
+    """Of 16 chains that differ in two layers, whose options have 0, 1, 1, 0 convolutions, and agree in two more."""
+    net, ran = chain(), []
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_pre_hook(lambda module, inputs: ran.append(module))
+    archs = [(a, b, 1, 2) for a in range(4) for b in range(4)]
+    gates = [fixed(SHORT, arch) for arch in archs]
+    images = torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        expected = [net(images, gate) for gate in gates]  # BatchNorm by the batch's own statistics
+        ran.clear()
+        got = list(Sharing(net, gates, 1 << 20)(images))
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(got, expected, strict=True))
+    # a skip in the first layer hands on the stem's own value, and one in the second the first layer's
+    assert ran.count(net.stem) == 1
+    assert len(ran) == 1 + 2 + 4 * 2 + 16 * 2
+
+
+def test_equal_networks_are_run_once() -> None:
+    """Edges that lead nowhere make no difference."""
+    net, ran = NasBench201Net(ALL, 4, 1).eval(), []
+    net.classifier.register_forward_pre_hook(lambda module, inputs: ran.append(module))
+    archs = [(0, 3, 0, 2, edge, 1) for edge in range(5)]  # edge 1->3 begins at a node that nothing reaches
+    with torch.no_grad():
+        logits = list(Sharing(net, [fixed(ALL, arch) for arch in archs], 1 << 20)(torch.randn(2, 3, 8, 8)))
+    assert len(ran) == 1
+    assert all(torch.equal(one, logits[0]) for one in logits)
