@@ -61,9 +61,9 @@ class ConvNorm(nn.Sequential):
         return conv_norm(*self, x)  # pyright: ignore[reportCallIssue]
 
 
-def conv_norm(conv: nn.Conv2d, norm: BatchNorm, x: Tensor) -> Tensor:
+def conv_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     """BatchNorm of the convolution, folded into its weights where that can be."""
-    folded = norm.folded()
+    folded = norm.folded() if isinstance(norm, BatchNorm) else None
     if folded is None:
         return norm(conv(x))
     scale, shift = folded
