@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from evaluators.base import Prediction, Predictions
 from evaluators.sharing import Sharing
 from oneshot.catalogue import Run
-from oneshot.data import Images
+from oneshot.data import ImageSource
 from oneshot.gates import fixed
 from oneshot.nn.norm import batch_norms
 from oneshot.space import Arch, Space
@@ -63,8 +63,8 @@ class SupernetEvaluator:
         self,
         net: nn.Module,
         space: Space,
-        train: Images,
-        valid: Images,
+        train: ImageSource,
+        valid: ImageSource,
         norm: str | NormMode = "ema-20",
         batch_size: int = 256,
         precision: str = "auto",
