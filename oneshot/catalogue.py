@@ -84,14 +84,17 @@ def network(space: Space, config: Config, classes: int, affine: bool = False) ->
         raise ValueError(f"the skeleton of {space.name} has no dropout: dropout must be 0, got {config.dropout}")
     if isinstance(space, NasBench201):
         return NasBench201Net(space, config.channels, config.cells, classes, affine, config.pool_conv, dependence)
-    if dependence is not None:
-        raise ValueError(f"the skeleton of {space.name} has no context-dependent weights: context must be none")
+    if isinstance(space, FairNas):
+        return FairNasNet(space, config.channels, classes, config.dropout, dependence)
+    if isinstance(space, ShuffleNet):
+        return ShuffleNetNet(space, config.channels, classes, config.dropout, dependence)
+    if dependence is not None:  # in NAS-Bench-101 it is itself a choice which vertices come before a vertex
+        raise ValueError(
+            f"context must be none for {space.name}, got {config.context}: weights depend on earlier choices in the "
+            "skeletons of NAS-Bench-201, FairNAS and ShuffleNetV2"
+        )
     if isinstance(space, NasBench101):
         return NasBench101Net(space, config.channels, config.cells, classes, affine)
-    if isinstance(space, FairNas):
-        return FairNasNet(space, config.channels, classes, config.dropout)
-    if isinstance(space, ShuffleNet):
-        return ShuffleNetNet(space, config.channels, classes, config.dropout)
     if isinstance(space, NasNet):
         return NasNetNet(space, config.channels, config.cells, classes, affine)
     raise ValueError(f"no network skeleton for the space {space.name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from oneshot.nn.context import Dependence
 from oneshot.nn.mobile import InvertedResidual, conv_norm, inverted_residuals
 from oneshot.spaces.fairnas import FIRST, HEAD, STEM, WIDTHS, FairNas, layers, scaled
 from oneshot.supernets.sequential import SequentialNet
@@ -14,9 +15,19 @@ class FairNasNet(SequentialNet):
 
     Images are halved five times. At the paper's width (`channels=16`) and 100 classes the supernet has 14,839,700
     parameters; another one scales all widths.
+
+    `dependence` as in `SequentialNet`. A bias says nothing here: all that reads it is a 1x1 convolution, behind which
+    BatchNorm takes a constant out again, so that its gradient is zero; split and attention do tell contexts apart.
     """
 
-    def __init__(self, space: FairNas, channels: int = FIRST, classes: int = 100, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        space: FairNas,
+        channels: int = FIRST,
+        classes: int = 100,
+        dropout: float = 0.0,
+        dependence: Dependence | None = None,
+    ) -> None:
         if min(channels, classes) < 1 or not 0 <= dropout < 1:
             raise ValueError(
                 f"channels and classes must be positive and dropout in [0, 1), got {channels}, {classes}, {dropout}"
@@ -33,3 +44,5 @@ class FairNasNet(SequentialNet):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        if dependence is not None:
+            self.depend(dependence)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from oneshot.gates import Gates
 from oneshot.nn.choice import ChoiceBlock, Feature
+from oneshot.nn.context import ALONE, ContextWeights, Dependence
 from oneshot.nn.operations import Operations
 from oneshot.spaces.sequential import Layer, Sequential
 
@@ -16,11 +17,19 @@ from oneshot.spaces.sequential import Layer, Sequential
 class SequentialNet(nn.Module):
     """A supernet of a sequential space, or of one architecture alone (`space.only(arch)`).
 
-    `stem` takes images to the first layer's channels, `head` the last layer's channels to logits.
+    `stem` takes images to the first layer's channels, `head` the last layer's channels to logits. `dependence` makes
+    weights depend on earlier layers' choices; what it adds, it adds to the input of the whole operation, shortcut
+    included.
     """
 
     def __init__(
-        self, space: Sequential, operations: Operations, layers: Sequence[Layer], stem: nn.Module, head: nn.Module
+        self,
+        space: Sequential,
+        operations: Operations,
+        layers: Sequence[Layer],
+        stem: nn.Module,
+        head: nn.Module,
+        dependence: Dependence | None = None,
     ) -> None:
         super().__init__()
         if len(layers) != len(space.decisions):
@@ -33,6 +42,18 @@ class SequentialNet(nn.Module):
         self.space, self.stem, self.head = space, stem, head
         decisions = zip(space.decisions, layers, strict=True)
         self.blocks = nn.ModuleList(ChoiceBlock(d.options, operations, *layer) for d, layer in decisions)
+        self.widths = [layer.channels_in for layer in layers]
+        self.contexts: ContextWeights | None = None
+        if dependence is not None:
+            self.depend(dependence)
+
+    def depend(self, dependence: Dependence) -> None:
+        """Make weights depend on earlier choices; last, so that the other weights are those of a network without."""
+        sites = range(len(self.blocks))
+        priors = dependence.priors([len(d.options) for d in self.space.decisions], [(i, i + 1) for i in sites])
+        for block, copies in zip(self.blocks, dependence.copies(priors), strict=True):
+            block.contexts = copies  # pyright: ignore[reportArgumentType]
+        self.contexts = dependence.weights(priors, [[width] for width in self.widths])
 
     def forward(self, x: Tensor, gates: Gates) -> Tensor:
         """Logits [B, classes] of images [B, 3, H, W], float, normalised."""
@@ -40,7 +61,8 @@ class SequentialNet(nn.Module):
 
     def features(self, x: Feature, gates: Gates) -> Feature:
         """`forward` as steps of which architectures that begin alike may share the results."""
+        told = {} if self.contexts is None else self.contexts(gates)[0]
         x = x.through(self.stem)
-        for block, gate in zip(self.blocks, gates, strict=True):
-            x = block.lazy(x, gate)  # pyright: ignore[reportCallIssue]
+        for site, (block, gate) in enumerate(zip(self.blocks, gates, strict=True)):
+            x = block.lazy(x, gate, told.get(site, ALONE))  # pyright: ignore[reportCallIssue]
         return x.through(self.head)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from oneshot.nn.context import Dependence
 from oneshot.nn.mobile import conv_norm
 from oneshot.nn.shuffle import SqueezeExcite, shuffles
 from oneshot.spaces.shufflenet import FIRST, HEAD, WIDTHS, ShuffleNet, layers, scaled
@@ -14,9 +15,17 @@ class ShuffleNetNet(SequentialNet):
     """A supernet of a ShuffleNetV2 space, or of one architecture alone; BatchNorm is affine in both.
 
     Images are halved five times; another number of `channels` scales all widths. The paper's dropout is 0.5.
+    `dependence` as in `SequentialNet`.
     """
 
-    def __init__(self, space: ShuffleNet, channels: int = FIRST, classes: int = 1000, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        space: ShuffleNet,
+        channels: int = FIRST,
+        classes: int = 1000,
+        dropout: float = 0.0,
+        dependence: Dependence | None = None,
+    ) -> None:
         if min(channels, classes) < 1 or not 0 <= dropout < 1:
             raise ValueError(
                 f"channels and classes must be positive and dropout in [0, 1), got {channels}, {classes}, {dropout}"
@@ -31,3 +40,5 @@ class ShuffleNetNet(SequentialNet):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        if dependence is not None:
+            self.depend(dependence)

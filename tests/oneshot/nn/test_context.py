@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from oneshot.gates import Gates, Priors, fixed, mixture
+from oneshot.gates import Priors, fixed, mixture
 from oneshot.nn.choice import ChoiceBlock, Feature, split
 from oneshot.nn.context import ALONE, Attention, Attention2, Bias, ContextWeights, Dependence, SharedBias, Split
 from oneshot.nn.operations import nasbench201
@@ -295,55 +295,3 @@ def test_only_what_a_step_uses_has_a_gradient() -> None:
     net(x, fixed(ALL, arch)).sum().backward()
     touched = {n.split(".")[2] for n, p in net.named_parameters() if p.grad is not None and n.startswith("contexts")}
     assert touched == {"2", "3", "5"}
-
-
-class Chain(nn.Module):
-    """A sequential skeleton with contexts, as small as it gets: widths that change, blocks that halve the image."""
-
-    WIDTHS = ((3, 4, 2), (4, 6, 1), (6, 6, 1), (6, 8, 2))
-
-    def __init__(self, dependence: Dependence) -> None:
-        super().__init__()
-        table = {
-            f"{k}x{k}": lambda c_in, c_out, stride, k=k: nn.Conv2d(c_in, c_out, k, stride, k // 2) for k in (1, 3, 5)
-        }
-        priors = dependence.priors([3] * 4, [(i, i + 1) for i in range(4)])
-        copies = dependence.copies(priors)
-        layers = zip(self.WIDTHS, copies, strict=True)
-        self.blocks = nn.ModuleList(ChoiceBlock([*table], table, *widths, contexts=n) for widths, n in layers)
-        self.contexts = dependence.weights(priors, [[c_in] for c_in, _, _ in self.WIDTHS])
-
-    def forward(self, x: Tensor, gates: Gates) -> Tensor:
-        (told,) = self.contexts(gates)
-        for site, block in enumerate(self.blocks):
-            x = block(Feature(x), gates[site], told.get(site, ALONE))
-        return x
-
-
-@pytest.mark.parametrize("graph", [False, True])
-@pytest.mark.parametrize("weights", [Bias, Split])
-def test_sequential_spaces(weights: type[ContextWeights], graph: bool) -> None:
-    """Operations of one's own, each site with its own width; the edges of a chain are its order."""
-    net, x = Chain(Dependence(weights, 1, graph)), torch.randn(2, 3, 8, 8)
-    if weights is Split:
-        split(net)
-    params = [9 * c_in for c_in, _, _ in Chain.WIDTHS[1:]] if weights is Bias else []
-    assert sum(p.numel() for p in net.contexts.parameters()) == sum(params)
-    with torch.no_grad():
-        for p in net.parameters():
-            p.normal_()
-    for arch in itertools.product(range(3), repeat=4):
-        y = x
-        for site, option in enumerate(arch):
-            operation: nn.Module = net.blocks[site].options[option]  # pyright: ignore
-            if site and weights is Bias:
-                table: Tensor = net.contexts.tables[int(site > 1)].weight  # pyright: ignore # of 4 and of 6 channels
-                row = {1: 0, 2: 0, 3: 9}[site] + 3 * arch[site - 1] + option
-                y = y + table[row].view(1, -1, 1, 1)
-            if site and weights is Split:
-                operation = net.blocks[site].options[3 * arch[site - 1] + option]  # pyright: ignore
-            y = operation(y)
-        gates = tuple(((option, 1.0),) for option in arch)
-        assert torch.allclose(net(x, gates), y, rtol=1e-4, atol=1e-3 * float(y.detach().abs().max()))
-        loose = tuple(tuple((o, float(o == option)) for o in range(3)) for option in arch)
-        assert torch.allclose(net(x, loose), y, rtol=1e-4, atol=1e-3 * float(y.detach().abs().max()))
