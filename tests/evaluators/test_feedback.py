@@ -129,9 +129,9 @@ def test_samplers_that_do_not_learn_get_none() -> None:
 
 
 def test_what_the_vae_draws_is_better_than_what_chance_draws() -> None:
-    """On digits, by the trained supernet's own evaluation: means of 50 draws each.
+    """On digits, by the trained supernet's own evaluation: means of 300 draws each.
 
-    How much better depends on the seed: by 23.8, 13.5, 4.2 and 1.8 points (standard errors 1.9 to 1.1) for 0 to 3.
+    How much better depends on the seed: by 2 to 24 points for 0 to 3, and on rounding.
     """
     changes = {"channels": 4, "vae_every": 4, "vae_samples": 40, "vae_keep": 0.5, "vae_iterations": 100}
     config = replace(CONFIG, **changes, vae_increment=0.05)
@@ -141,9 +141,9 @@ def test_what_the_vae_draws_is_better_than_what_chance_draws() -> None:
     assert run.sampler.learner.rounds == 5
     rng = np.random.default_rng(0)
     evaluator = of_run(run, "ema-4")
-    taught = evaluator(run.sampler.learner.draw(50, rng)).accuracy
-    chance = evaluator(Uniform(run.space).draw(50, rng)).accuracy
-    assert taught.mean() > chance.mean() + 3 * np.sqrt((taught.var() + chance.var()) / 50)
+    taught = evaluator(run.sampler.learner.draw(300, rng)).accuracy
+    chance = evaluator(Uniform(run.space).draw(300, rng)).accuracy
+    assert taught.mean() > chance.mean() + 3 * np.sqrt((taught.var() + chance.var()) / 300)
 
 
 def test_nothing_was_learned_yet(few: Few, tmp_path: Path) -> None:
