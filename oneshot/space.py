@@ -82,6 +82,20 @@ class Space(ABC):
         decisions = tuple(Decision(d.name, (d.options[i],)) for d, i in zip(self.decisions, arch, strict=True))
         return type(self)(name=f"{self.name}:{self.format(arch)}", decisions=decisions)
 
+    def operations(self, arch: Arch) -> tuple[str, ...]:
+        """The option of each decision."""
+        return tuple(d.options[i] for d, i in zip(self.decisions, self.check(arch), strict=True))
+
+    def choosing(self, operations: Sequence[str], text: str) -> Arch:
+        """The architecture with these options, one a decision, that a string names; ValueError for a foreign one."""
+        for operation, decision in zip(operations, self.decisions, strict=True):
+            if operation not in decision.options:
+                raise ValueError(
+                    f"operation {operation!r} of {text!r} is not in {self.name}; "
+                    f"{decision.name} takes one of {', '.join(decision.options)}"
+                )
+        return tuple(d.options.index(o) for d, o in zip(self.decisions, operations, strict=True))
+
     def bucket(self, arch: Arch) -> int | None:
         """The balance class that a balanced sampler draws first; None for an architecture not worth training."""
         self.check(arch)

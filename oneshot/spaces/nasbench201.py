@@ -38,23 +38,13 @@ class NasBench201(Space):
                 f"got {len(self.decisions)} decisions with unknown options {sorted(unknown)}"
             )
 
-    def operations(self, arch: Arch) -> Operations:
-        """The operation on each edge."""
-        return tuple(d.options[i] for d, i in zip(self.decisions, self.check(arch), strict=True))
-
     def parse(self, text: str) -> Arch:
         nodes = text.strip().split("+")
         tokens = [token for node in nodes for token in node.strip("|").split("|")]
         operations = tuple(token.partition("~")[0] for token in tokens)
         if _string(operations) != text.strip():
             raise ValueError(f"{text!r} is no NAS-Bench-201 string; expected '|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'")
-        for operation, decision in zip(operations, self.decisions, strict=True):
-            if operation not in decision.options:
-                raise ValueError(
-                    f"operation {operation!r} of {text!r} is not in {self.name}; "
-                    f"{decision.name} takes one of {', '.join(decision.options)}"
-                )
-        return tuple(d.options.index(o) for d, o in zip(self.decisions, operations, strict=True))
+        return self.choosing(operations, text)
 
     def format(self, arch: Arch) -> str:
         return _string(self.operations(arch))

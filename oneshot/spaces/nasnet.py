@@ -46,10 +46,6 @@ class NasNet(Space):
                 f"got {len(self.decisions)} decisions with unknown options {sorted(unknown)}"
             )
 
-    def operations(self, arch: Arch) -> Operations:
-        """The operation on each edge, those of the normal cell first."""
-        return tuple(d.options[i] for d, i in zip(self.decisions, self.check(arch), strict=True))
-
     def parse(self, text: str) -> Arch:
         operations = _read(text)
         if _string(operations) != text.strip():
@@ -57,13 +53,7 @@ class NasNet(Space):
                 f"{text!r} is no pair of cells; expected the edges into each node by their sources, "
                 f"'op~0+op~1|none|op~2+op~3|op~0', of the normal and, behind '/', of the reduction cell"
             )
-        for operation, decision in zip(operations, self.decisions, strict=True):
-            if operation not in decision.options:
-                raise ValueError(
-                    f"operation {operation!r} of {text!r} is not in {self.name}; "
-                    f"{decision.name} takes one of {', '.join(decision.options)}"
-                )
-        return tuple(d.options.index(o) for d, o in zip(self.decisions, operations, strict=True))
+        return self.choosing(operations, text)
 
     def format(self, arch: Arch) -> str:
         return _string(self.operations(arch))

@@ -31,10 +31,6 @@ class Sequential(Space):
         if odd:
             raise ValueError(f"options must be words without {SEPARATOR!r}, which strings join them by, got {odd}")
 
-    def operations(self, arch: Arch) -> tuple[str, ...]:
-        """The option of each layer."""
-        return tuple(d.options[i] for d, i in zip(self.decisions, self.check(arch), strict=True))
-
     def parse(self, text: str) -> Arch:
         options = text.strip().split(SEPARATOR)
         if len(options) != len(self.decisions):
@@ -42,13 +38,7 @@ class Sequential(Space):
                 f"{text!r} is no architecture of {self.name}: expected {len(self.decisions)} options joined by "
                 f"{SEPARATOR!r}, got {len(options)}"
             )
-        for option, decision in zip(options, self.decisions, strict=True):
-            if option not in decision.options:
-                raise ValueError(
-                    f"operation {option!r} of {text!r} is not in {self.name}; "
-                    f"{decision.name} takes one of {', '.join(decision.options)}"
-                )
-        return tuple(d.options.index(o) for d, o in zip(self.decisions, options, strict=True))
+        return self.choosing(options, text)
 
     def format(self, arch: Arch) -> str:
         return SEPARATOR.join(self.operations(arch))
