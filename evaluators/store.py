@@ -54,6 +54,8 @@ class Stored:
         if on_chunk is not None and known:
             on_chunk(list(known), list(known.values()))
         missing = [arch for arch in wanted if arch not in known]
+        if self.chunk > 1:
+            missing.sort()  # neighbours have much in common, which an evaluator may share
         for start in range(0, len(missing), self.chunk):
             part = missing[start : start + self.chunk]
             values = self.evaluator(part).values

@@ -23,6 +23,8 @@ from oneshot.training import autocast, keep_freed_memory
 
 TOGETHER = 128
 """Architectures that are sent through the network together."""
+MEMORY = 2048
+"""MiB."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,15 @@ class SupernetEvaluator:
         batch_size: int = 256,
         precision: str = "auto",
         provenance: dict[str, Any] | None = None,
-        memory: int = 2048,
+        memory: int = MEMORY,
     ) -> None:
         self.net, self.space, self.valid = net, space, valid
         self.norm = NormMode.parse(norm) if isinstance(norm, str) else norm
         self.batch_size = batch_size
         self.precision = precision
         self.memory = memory << 20
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if batch_size < 1 or memory < 0:
+            raise ValueError(f"batch_size must be at least 1 and memory at least 0, got {batch_size} and {memory}")
         if self.norm.batches > len(train):
             raise ValueError(f"{self.norm} needs at least {self.norm.batches} training images, got {len(train)}")
         size = min(batch_size, len(train) // max(self.norm.batches, 1))
@@ -142,13 +144,15 @@ def _score(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     return float((logits.argmax(1) == labels).sum()), float(F.cross_entropy(logits, labels, reduction="sum"))
 
 
-def of_run(run: Run, norm: str = "ema-20", batch_size: int = 256, images: int = 0) -> SupernetEvaluator:
+def of_run(
+    run: Run, norm: str = "ema-20", batch_size: int = 256, images: int = 0, memory: int = MEMORY
+) -> SupernetEvaluator:
     """The evaluator of a run on its validation images, or on the first `images` of them."""
     if not 0 <= images <= len(run.valid):
         raise ValueError(f"there are {len(run.valid)} validation images, {images} were asked for")
     valid = run.valid.subset(slice(0, images)) if images else run.valid
     precision, provenance = run.recipe.precision, run.provenance()
-    return SupernetEvaluator(run.net, run.space, run.train, valid, norm, batch_size, precision, provenance)
+    return SupernetEvaluator(run.net, run.space, run.train, valid, norm, batch_size, precision, provenance, memory)
 
 
 @contextmanager

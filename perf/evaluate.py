@@ -8,8 +8,9 @@ twin's architectures need, channels-last: without sharing nothing that uses thes
 Predict: at C=16 and two cells a stage the convolutions are a sixth of the twin's time; passes over memory (BatchNorm,
 sums, ReLU) are the rest. Sharing saves the stem and three quarters of the first of six cells.
 Measure: a round is a slice of the protocol, one recalibration batch and one validation batch of 256; the cases take
-turns, each in a process of its own. The twin and "alone" take some architectures a round, others in each, "together"
-takes all. Processor seconds of one thread, so that other work on the machine counts little. Predictions must agree.
+turns, each in a process of its own. The twin and "alone" take some architectures a round, evenly spread from cheap to
+expensive and others in each, "together" takes all. Processor seconds of one thread, so that other work on the machine
+counts little. Predictions must agree.
 
     python perf/evaluate.py [--space nasbench201] [--archs 100] [--rounds 4] [--each 2] [--channels 16] [--cells 2]
     python perf/evaluate.py --space fairnas --image-size 64 --batch-size 32   # a population of 100 from evolution
@@ -86,7 +87,7 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
         net.to(memory_format=torch.channels_last)
         calls = SupernetEvaluator(net, net.space, train, valid, "ema-1", args.batch_size, "float32")
     while (n := pipe.recv()) is not None:
-        numbers = list(range(len(archs)) if case == "together" else range(n * args.each, (n + 1) * args.each))
+        numbers = list(range(len(archs)) if case == "together" else sample(args, n))
         start = time.process_time()
         if case == "convolutions alone":
             took, values = sum(convolutions_alone(net, archs[i], valid) for i in numbers), []
@@ -100,6 +101,12 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
             values = [(value.accuracy, value.loss) for value in made]
             took = time.process_time() - start
         pipe.send((took / len(numbers), dict(zip(numbers, values, strict=False))))
+
+
+def sample(args: argparse.Namespace, n: int) -> list[int]:
+    """Which architectures of the list, the cheapest first, stand for it in a round: one of each of some equal parts."""
+    count = args.rounds * args.each
+    return [int((each * args.rounds + n + 0.5) * args.archs / count) for each in range(args.each)]
 
 
 def setting(args: argparse.Namespace) -> tuple[Any, list[Any], Any, Any]:
@@ -126,6 +133,7 @@ def setting(args: argparse.Namespace) -> tuple[Any, list[Any], Any, Any]:
         half = args.archs // 2
         Evolution(args.archs, 10, args.archs - half, half)(task, Uniform(fairnas.ALL), rng)
         archs = [candidate.arch for candidate in task.found if candidate.generation == 9]
+    archs.sort(key=lambda arch: net.space.facts(arch)["parameters"])
     shape = args.batch_size, args.image_size, args.image_size, 3
     each = [
         Images(

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from oneshot.space import Arch, Space
 
 
+TOGETHER = 16
+"""Architectures in one pass of a supernet: so many share common work, and are lost by a stop."""
+
+
 @dataclass
 class Opened:
     """What is searched: an evaluator that tells of its progress, and what is known about its networks."""
@@ -67,7 +71,7 @@ def opened(args: Any) -> Opened:
 
     found = _opened_standalone(args) if args.standalone else _opened_run(args)
     name = "standalone.sqlite" if args.standalone else "predictions.sqlite"
-    found.store = Stored(found.evaluator, args.store or Path(args.run) / name)
+    found.store = Stored(found.evaluator, args.store or Path(args.run) / name, chunk=1 if args.standalone else TOGETHER)
     return found
 
 

@@ -21,12 +21,14 @@ def main(argv: Sequence[str]) -> None:
     from oneshot.catalogue import open_run
     from oneshot.progress import Progress
 
+    if args.together < 1:
+        raise ValueError(f"--together must be at least 1, got {args.together}")
     if args.out is not None and not args.out.parent.is_dir():
         raise FileNotFoundError(f"--out: {args.out.parent} is no folder")
     run = open_run(args.run, args.data_dir, device(args))
-    evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images)
+    evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images, memory=args.memory)
     archs = _wanted(args, run.space)
-    stored = Stored(evaluator, args.store or Path(args.run) / "predictions.sqlite")
+    stored = Stored(evaluator, args.store or Path(args.run) / "predictions.sqlite", chunk=args.together)
     with Progress("predict", len(set(archs)), "architectures") as progress:
         predictions = stored(archs, on_chunk=lambda part, values: progress.advance(len(part)))
     if args.out is not None:
@@ -56,6 +58,8 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--batch-norm", type=str, default="ema-20", help=modes)
     to.add_argument("--batch-size", type=int, default=256, help="of recalibration and validation")
     to.add_argument("--images", type=int, default=0, help="validate on the first so many validation images, 0 for all")
+    to.add_argument("--together", type=int, default=16, help="architectures in one pass, which share common work")
+    to.add_argument("--memory", type=int, default=2048, help="MiB of what they share that is kept at most")
     kept = "SQLite file of predictions, by default in the run folder"
     to.add_argument("--store", type=Path | None, default=None, help=kept)
     to.add_argument("--out", type=Path | None, default=None, help="write .parquet, .json or .csv")
