@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from oneshot.gates import Gates
 from oneshot.nn.feature import Feature, How, added
 from oneshot.nn.norm import batch_norms
+from oneshot.nn.operations import Skip
 from oneshot.nn.rows import combined
 
 Buffers = dict[str, Tensor | None]
@@ -118,6 +119,8 @@ class Shared(Feature):
     def through(
         self, operation: nn.Module, how: How | None = None, *vectors: Tensor | None, key: Hashable = None
     ) -> Feature:
+        if isinstance(operation, Skip) and not any(vector is not None for vector in vectors):
+            return self  # with all that was prepared from it
         key = operation, self.name, key, *map(_bytes, vectors)
         return self._sharing.once(key, lambda: super(Shared, self).through(operation, how, *vectors), operation)
 

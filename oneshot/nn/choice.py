@@ -81,9 +81,7 @@ class ChoiceBlock(nn.Module):
             shift = given.shift[number] if given.shift else None
             for context, share in self._copies(given.context):
                 operation = self.options[context * self.count + option]
-                is_x = isinstance(operation, Skip) and shift is None and scale is None
-                y = x if is_x else x.through(operation, _applied, shift, scale)
-                y = y.times(share).times(weight)
+                y = x.through(operation, _applied, shift, scale).times(share).times(weight)
                 total = y if total is None else total + y
         if total is None:
             raise AssertionError("a block whose gate holds only zeros must be left out, see `runs`")

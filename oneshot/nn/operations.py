@@ -91,7 +91,8 @@ class Pool(Prepared):
 
     def __init__(self, channels: int, conv: bool = False, affine: bool = True) -> None:
         super().__init__()
-        self.project = ConvNorm(Conv(channels, channels, 1), affine) if conv else None
+        project = ConvNorm(Conv(channels, channels, 1), affine)  # made anyway: a seed gives the same other weights
+        self.project = project if conv else None
 
     def forward(self, x: Tensor) -> Tensor:
         return x if self.project is None else self.project(x)

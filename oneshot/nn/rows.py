@@ -10,7 +10,7 @@ from torch import Tensor
 
 ROW = 256
 """Floats in a row of the matrix, which are some pixels of all channels."""
-PART = 2**17
+PART = 2**18
 """Floats of each tensor that are worked on at a time."""
 
 
