@@ -52,7 +52,7 @@ def test_a_path_of_the_supernet_costs_what_its_network_does() -> None:
 def test_images_are_halved_five_times() -> None:
     net, sides = FairNasNet(fairnas(("k3e3",)), 2, 10), []
     for block in net.blocks:
-        block.options[0].register_forward_hook(lambda m, i, o: sides.append(o.shape[2]))
+        block.get_submodule("options.0").register_forward_hook(lambda m, i, o: sides.append(o.shape[2]))
     assert net(torch.randn(2, 3, 64, 64), fixed(net.space, (0,) * 19)).shape == (2, 10)
     assert sides == [16, 16, *[8] * 4, *[4] * 8, *[2] * 5]
 

@@ -1,0 +1,106 @@
+"""The study of inter-choice dependent weights on real CIFAR-10: trains, predicts and gathers; continues after any stop.
+
+    ONESHOT_DATA=data python docs/results/inter_choice.py runs/inter-choice --spaces conv
+
+Each step is a command of `oneshot`, printed before it runs. What all of them left is written beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+EPOCHS = 20
+RECIPE = (
+    f"--image-size 16 --channels 8 --cells 1 --split half --epochs {EPOCHS} --batch-size 64 "
+    "--learning-rate .05 --shift 2"
+)
+CONTEXTS = {
+    "baseline": "",
+    "bias-1": "--context bias --depth 1",
+    "bias-2": "--context bias --depth 2",
+    "bias-3": "--context bias --depth 3",
+    **{f"split-{share}": f"--context split --split-epoch {EPOCHS * share // 100}" for share in (50, 70, 80)},
+}
+OTHER_SAMPLERS = {
+    f"{name} {sampler}": f"{CONTEXTS[name]} --sampler {sampler}"
+    for name, sampler in itertools.product(("baseline", "bias-1"), ("fair", "balanced"))
+}
+VARIANTS = {**CONTEXTS, **OTHER_SAMPLERS}
+ARCHITECTURES = {"all": "--sample 1000 --seed 1", "no-zero": "--sample 1000 --seed 1", "conv": "--all"}
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class One:
+    """One training of the study."""
+
+    space: str
+    variant: str
+    seed: int
+
+    def folder(self, root: Path) -> Path:
+        return root / f"{self.space}-{self.variant.replace(' ', '-')}-{self.seed}"
+
+    def commands(self, root: Path) -> Iterator[str]:
+        run, name = self.folder(root), "nasbench201" if self.space == "all" else f"nasbench201-{self.space}"
+        yield f"train --space {name} {RECIPE} {VARIANTS[self.variant]} --seed {self.seed} --threads 1 --out {run}"
+        yield (
+            f"predict {run} {ARCHITECTURES[self.space]} --images 5000 --batch-norm reset-cumulative-8 "
+            f"--threads 1 --out {run}.parquet"
+        )
+
+    def work(self, root: Path) -> None:
+        if self.folder(root).with_name(self.folder(root).name + ".parquet").exists():
+            return
+        for command in self.commands(root):
+            words = [word for word in shlex.split(command) if word]
+            print("oneshot", shlex.join(words), flush=True)
+            with open(f"{self.folder(root)}.log", "a") as log:
+                subprocess.run([sys.executable, "-m", "oneshot", *words], check=True, stdout=log, stderr=log)
+
+    def gathered(self, root: Path) -> pd.DataFrame:
+        """A row for each architecture."""
+        run = self.folder(root)
+        frame = pd.read_parquet(f"{run}.parquet", columns=["arch", "accuracy", "loss"])
+        *_, last = (run / "metrics.jsonl").read_text().splitlines()
+        frame.insert(0, "seconds", np.float32(json.loads(last)["seconds"]))
+        for name in ("seed", "variant", "space"):
+            frame.insert(0, name, getattr(self, name))
+        return frame
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, help="folder of the runs")
+    parser.add_argument("--spaces", nargs="+", default=["conv"], choices=ARCHITECTURES)
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    asked = parser.parse_args()
+    asked.root.mkdir(parents=True, exist_ok=True)
+    each = itertools.product(asked.seeds, asked.spaces, asked.variants)
+    # in `conv` all architectures have their convolutions on a live path: balanced would be uniform
+    every = [One(space, name, seed) for seed, space, name in each if space != "conv" or "balanced" not in name]
+    with ThreadPoolExecutor(asked.workers) as pool:
+        list(pool.map(lambda one: one.work(asked.root), every))
+    found = [one.gathered(asked.root) for one in every]
+    frame = pd.concat(found, ignore_index=True).astype({"accuracy": "float32", "loss": "float32"})
+    frame.to_parquet(HERE / "inter_choice.parquet", compression="zstd")
+    print(f"{len(every)} trainings, {len(frame)} predictions")
+
+
+if __name__ == "__main__":
+    main()
