@@ -66,7 +66,7 @@ def test_only_what_is_chosen_is_computed() -> None:
 def test_images_are_halved_five_times() -> None:
     net, sides = ShuffleNetNet(shufflenet(("shuffle3",)), 2, 10), []
     for block in net.blocks:
-        block.register_forward_hook(lambda m, i, o: sides.append(o.shape[2]))
+        block.get_submodule("options.0").register_forward_hook(lambda m, i, o: sides.append(o.shape[2]))
     assert net(torch.randn(2, 3, 64, 64), fixed(net.space, ONE)).shape == (2, 10)
     assert sides == [*[16] * 4, *[8] * 4, *[4] * 8, *[2] * 4]
 
