@@ -71,7 +71,8 @@ def alone_and_together(tmp_path: Path) -> Callable[[str, tuple[str, ...]], Itera
         two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *alone[1:]]
         environment = {**os.environ, "PYTHONPATH": str(root)}
         for command in (alone, two):
-            subprocess.run(command, check=True, cwd=root, env=environment, capture_output=True, timeout=240)
+            done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=240)
+            assert done.returncode == 0, done.stderr[-4000:]
         for name in names:
             one, both = (torch.load(tmp_path / f"state-{name}-{n}.pt", weights_only=True) for n in (1, 2))
             yield from zip(one, both, strict=True)
