@@ -7,7 +7,7 @@ from torch import nn
 from oneshot.nn.context import Dependence
 from oneshot.nn.mobile import InvertedResidual, conv_norm, inverted_residuals
 from oneshot.spaces.fairnas import FIRST, HEAD, STEM, WIDTHS, FairNas, layers, scaled
-from oneshot.supernets.sequential import SequentialNet
+from oneshot.supernets.sequential import SequentialNet, check_sizes
 
 
 class FairNasNet(SequentialNet):
@@ -28,10 +28,7 @@ class FairNasNet(SequentialNet):
         dropout: float = 0.0,
         dependence: Dependence | None = None,
     ) -> None:
-        if min(channels, classes) < 1 or not 0 <= dropout < 1:
-            raise ValueError(
-                f"channels and classes must be positive and dropout in [0, 1), got {channels}, {classes}, {dropout}"
-            )
+        check_sizes(channels, classes, dropout)
         first, last, wide = (scaled(width, channels) for width in (STEM, WIDTHS[-1], HEAD))
         stem = nn.Sequential(
             conv_norm(3, first, 3, stride=2), nn.ReLU6(), InvertedResidual(first, channels, kernel=3, expansion=1)
@@ -41,8 +38,4 @@ class FairNasNet(SequentialNet):
             nn.Dropout(dropout), nn.Linear(wide, classes),
         )  # fmt: skip
         super().__init__(space, inverted_residuals(), layers(channels), stem, head)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
-        if dependence is not None:
-            self.depend(dependence)
+        self.initialise(dependence)

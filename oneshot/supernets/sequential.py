@@ -47,6 +47,14 @@ class SequentialNet(nn.Module):
         if dependence is not None:
             self.depend(dependence)
 
+    def initialise(self, dependence: Dependence | None) -> None:
+        """Draw the convolutions' weights (Kaiming, fan out), then `depend`."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        if dependence is not None:
+            self.depend(dependence)
+
     def depend(self, dependence: Dependence) -> None:
         """Make weights depend on earlier choices; last, so that the other weights are those of a network without."""
         sites = range(len(self.blocks))
@@ -66,3 +74,11 @@ class SequentialNet(nn.Module):
         for site, (block, gate) in enumerate(zip(self.blocks, gates, strict=True)):
             x = block.lazy(x, gate, told.get(site, ALONE))  # pyright: ignore[reportCallIssue]
         return x.through(self.head)
+
+
+def check_sizes(channels: int, classes: int, dropout: float) -> None:
+    """ValueError where no network has them."""
+    if min(channels, classes) < 1 or not 0 <= dropout < 1:
+        raise ValueError(
+            f"channels and classes must be positive and dropout in [0, 1), got {channels}, {classes}, {dropout}"
+        )

@@ -8,7 +8,7 @@ from oneshot.nn.context import Dependence
 from oneshot.nn.mobile import conv_norm
 from oneshot.nn.shuffle import SqueezeExcite, shuffles
 from oneshot.spaces.shufflenet import FIRST, HEAD, WIDTHS, ShuffleNet, layers, scaled
-from oneshot.supernets.sequential import SequentialNet
+from oneshot.supernets.sequential import SequentialNet, check_sizes
 
 
 class ShuffleNetNet(SequentialNet):
@@ -26,10 +26,7 @@ class ShuffleNetNet(SequentialNet):
         dropout: float = 0.0,
         dependence: Dependence | None = None,
     ) -> None:
-        if min(channels, classes) < 1 or not 0 <= dropout < 1:
-            raise ValueError(
-                f"channels and classes must be positive and dropout in [0, 1), got {channels}, {classes}, {dropout}"
-            )
+        check_sizes(channels, classes, dropout)
         last, wide = scaled(WIDTHS[-1], channels), scaled(HEAD, channels)
         stem = nn.Sequential(conv_norm(3, channels, 3, stride=2), nn.SiLU())
         head = nn.Sequential(
@@ -37,8 +34,4 @@ class ShuffleNetNet(SequentialNet):
             nn.Linear(wide, wide, bias=False), nn.SiLU(), nn.Dropout(dropout), nn.Linear(wide, classes),
         )  # fmt: skip
         super().__init__(space, shuffles(), layers(channels), stem, head)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
-        if dependence is not None:
-            self.depend(dependence)
+        self.initialise(dependence)
