@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from oneshot.catalogue import Run, build, open_run
     from oneshot.data import load
     from oneshot.gates import fixed, mixture
-    from oneshot.recipe import Config, Recipe, preset
+    from oneshot.presets import preset
+    from oneshot.recipe import Config, Recipe
     from oneshot.space import Arch, Decision, Space
     from oneshot.spaces import SPACES, space_named
     from oneshot.training import train
@@ -18,7 +19,8 @@ _HOMES = {
     "oneshot.catalogue": ("Run", "build", "open_run"),
     "oneshot.data": ("load",),
     "oneshot.gates": ("fixed", "mixture"),
-    "oneshot.recipe": ("Config", "Recipe", "preset"),
+    "oneshot.presets": ("preset",),
+    "oneshot.recipe": ("Config", "Recipe"),
     "oneshot.space": ("Arch", "Decision", "Space"),
     "oneshot.spaces": ("SPACES", "space_named"),
     "oneshot.training": ("train",),

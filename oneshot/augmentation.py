@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+
+from oneshot.bounds import check_least
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,7 @@ class Augmentation:
     def __post_init__(self) -> None:
         if not 0 < self.crop_scale <= 1:
             raise ValueError(f"crop_scale must be above 0 and at most 1 (which does not crop), got {self.crop_scale}")
-        if not 0 <= self.color_jitter < math.inf:
-            raise ValueError(f"color_jitter must be a finite number of at least 0, got {self.color_jitter}")
+        check_least(self, color_jitter=0)
         if self.interpolation not in ("bilinear", "bicubic", "random"):
             raise ValueError(f"interpolation must be bilinear, bicubic or random, got {self.interpolation!r}")
         if self.crop_scale == 1 and self.interpolation != "bilinear":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,11 +22,8 @@ from oneshot.feedback import Feedback, check_feedback, load_sampler, sampler_sta
 from oneshot.methods.base import Batch, Method
 from oneshot.nn.choice import split, split_if_due
 from oneshot.optimizers import of_weights, set_rate, take_over
-from oneshot.provenance import environment
 from oneshot.recipe import Recipe
-
-CHECKPOINT_SECONDS = float(os.environ.get("ONESHOT_CHECKPOINT_SECONDS", "10"))
-"""Epochs shorter than this share a checkpoint."""
+from oneshot.recording import Recorder
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
@@ -62,8 +58,9 @@ def train(
     first, seconds = _resume(net, weights, arch, folder, loaded)
     if feedback is not None and loaded is not None:
         load_sampler(feedback.sampler, loaded[0])
-    saved = time.monotonic()
-    board = _board(folder, first)
+    recorder = None
+    if folder is not None and distributed.rank() == 0:
+        recorder = Recorder(folder, first, recipe.epochs, str(images.labels.device))
     net.train()
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
@@ -73,30 +70,21 @@ def train(
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss became {loss} in epoch {epoch + 1}; try a smaller learning rate")
         seen = len(images) // recipe.batch_size * recipe.batch_size
-        rate = seen / (time.perf_counter() - start)
-        learned = {} if feedback is None else feedback.after(epoch, seed)
-        seconds += time.perf_counter() - start
         row = {
             "epoch": epoch + 1,
             "loss": loss,
             "learning_rate": recipe.rate((epoch + 1) / recipe.epochs),
-            "images_per_second": rate,
-            "seconds": seconds,
-            **learned,
+            "images_per_second": seen / (time.perf_counter() - start),
         }
-        if folder is not None and distributed.rank() == 0:
-            folder.log(row)
-            if time.monotonic() - saved >= CHECKPOINT_SECONDS or epoch + 1 == recipe.epochs:
-                facts = {"seconds": seconds, "device": str(images.labels.device), "environment": environment()}
-                folder.save(_state(net, weights, arch) | sampler_state(feedback), epoch + 1, facts)
-                saved = time.monotonic()
-        if board is not None:
-            for key in ("loss", "learning_rate", "images_per_second", *learned):
-                board.add_scalar(key, row[key], epoch + 1)
+        learned = {} if feedback is None else feedback.after(epoch, seed)
+        seconds += time.perf_counter() - start
+        row |= {"seconds": seconds, **learned}
+        if recorder is not None:
+            recorder(row, partial(_state, net, weights, arch, feedback))
         if on_epoch is not None:
             on_epoch(row)
-    if board is not None:
-        board.close()
+    if recorder is not None:
+        recorder.close()
 
 
 def train_epoch(
@@ -209,8 +197,10 @@ def _move(arch: torch.optim.Optimizer | None) -> None:
             arch.zero_grad(set_to_none=True)
 
 
-def _state(net: nn.Module, weights: torch.optim.Optimizer, arch: torch.optim.Optimizer | None) -> dict[str, Tensor]:
-    state = network_state(net) | optimizer_state("weights", weights)
+def _state(
+    net: nn.Module, weights: torch.optim.Optimizer, arch: torch.optim.Optimizer | None, feedback: Feedback | None
+) -> dict[str, Tensor]:
+    state = network_state(net) | optimizer_state("weights", weights) | sampler_state(feedback)
     if arch is not None:
         state |= {f"alpha.{i}": p for i, p in enumerate(arch.param_groups[0]["params"])}
         state |= optimizer_state("arch", arch)
@@ -238,11 +228,3 @@ def _resume(
                 p.copy_(state[f"alpha.{i}"])
         load_optimizer("arch", arch, state)
     return commit["epoch"], float(commit["facts"].get("seconds", 0.0))
-
-
-def _board(folder: RunFolder | None, epoch: int) -> Any:
-    if folder is None or distributed.rank() != 0:
-        return None
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(folder.path / "tensorboard"), purge_step=epoch + 1)

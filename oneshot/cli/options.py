@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from oneshot.recipe import PRESETS, Config, Recipe, flat, preset
+from oneshot.presets import PRESETS, preset
+from oneshot.recipe import Config, Recipe, flat
 
 if TYPE_CHECKING:
     from oneshot.space import Arch, Space

@@ -27,8 +27,7 @@ def main(argv: Sequence[str]) -> None:
 
     config, recipe = unflat(chosen(args, Config, Recipe))
     where = distributed.local_device(device(args))
-    distributed.start(where)
-    try:
+    with distributed.joined(where):
         run = build(config, recipe, args.data_dir, where)
         if RunFolder(args.out).commit is None:
             initialise(run)
@@ -49,8 +48,6 @@ def main(argv: Sequence[str]) -> None:
 
             feedback = feedback_of(run, on_chunk=lambda n, of: progress.advance(0, evaluated=f"{n}/{of}"))
             train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, on_epoch, feedback)
-    finally:
-        distributed.stop()
     if first:
         if isinstance(run.sampler, Mixture) and run.sampler.learner.rounds:
             run.sampler.learner.save(args.out / "vae.safetensors")

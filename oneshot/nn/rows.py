@@ -11,7 +11,7 @@ from torch import Tensor
 ROW = 256
 """Floats in a row of the matrix, which are some pixels of all channels."""
 PART = 2**18
-"""Floats of each tensor that are worked on at a time."""
+"""Floats of each tensor that a thread works on at a time."""
 
 
 def channels(vector: Tensor, like: Tensor) -> Tensor:
@@ -32,10 +32,10 @@ def pixels(x: Tensor) -> int:
     return count
 
 
-def parts(x: Tensor, size: int = PART) -> tuple[Tensor, ...]:
-    """Matrices of about `size` numbers."""
+def parts(x: Tensor) -> tuple[Tensor, ...]:
+    """Matrices of about PART numbers for each thread."""
     width = pixels(x) * x.shape[1]
-    return x.permute(0, 2, 3, 1).view(-1, width).split(max(size // width, 1))
+    return x.permute(0, 2, 3, 1).view(-1, width).split(max(PART * torch.get_num_threads() // width, 1))
 
 
 def combined(

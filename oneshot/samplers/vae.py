@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
+from oneshot.bounds import check_least
 from oneshot.checkpoint import load_optimizer, optimizer_state
 from oneshot.files import replacing
 from oneshot.samplers.encoding import Encoding, allowed
@@ -57,18 +58,13 @@ class VaeSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in {"iterations": 1, "batch_size": 1, "hidden": 1, "latent": 1, "seed": 0}.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        check_least(self, iterations=1, batch_size=1, hidden=1, latent=1, seed=0, divergence=0)
         if not 0 < self.keep <= 1:
             raise ValueError(f"keep must be a share above 0, at most 1, got {self.keep}")
         if not 0 <= self.warmup <= 1:
             raise ValueError(f"warmup must be a share from 0 to 1, got {self.warmup}")
-        if not 0 < self.learning_rate < math.inf or not 0 <= self.divergence < math.inf:
-            raise ValueError(
-                f"learning_rate and divergence must be finite, above 0 and at least 0, "
-                f"got {self.learning_rate} and {self.divergence}"
-            )
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be a finite number above 0, got {self.learning_rate}")
 
     def weight(self, step: int) -> float:
         """Of the divergence, in a step of one call of `learn`."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oneshot.bounds import check_least
 from oneshot.samplers.base import Sampler
 from oneshot.search.base import MAX_MISSES, Candidate, Task, collect, first_population, stream
-from oneshot.search.random import at_least_one
 from oneshot.search.variation import Variation, variation_of
 from oneshot.space import Arch
 
@@ -40,12 +40,7 @@ class Evolution:
     lifetime: int = 0
 
     def __post_init__(self) -> None:
-        at_least_one(population=self.population, generations=self.generations, top=self.top)
-        if min(self.mutations, self.crossovers, self.lifetime) < 0:
-            raise ValueError(
-                "mutations, crossovers and lifetime must be at least 0, "
-                f"got {self.mutations}, {self.crossovers} and {self.lifetime}"
-            )
+        check_least(self, population=1, generations=1, top=1, mutations=0, crossovers=0, lifetime=0)
         if self.mutations + self.crossovers > self.population:
             raise ValueError(
                 f"{self.mutations} mutations and {self.crossovers} crossovers are more than the population "

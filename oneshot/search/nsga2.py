@@ -16,9 +16,9 @@ from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.problems.static import StaticProblem
 from pymoo.termination import get_termination
 
+from oneshot.bounds import check_least
 from oneshot.samplers.base import Sampler
 from oneshot.search.base import MAX_MISSES, Candidate, Task, collect, first_population, stream
-from oneshot.search.random import at_least_one
 from oneshot.search.variation import Variation, variation_of
 from oneshot.space import Arch
 
@@ -45,7 +45,7 @@ class Nsga2:
     mutation_rate: float = 0.1
 
     def __post_init__(self) -> None:
-        at_least_one(population=self.population, generations=self.generations)
+        check_least(self, population=1, generations=1)
         if not 0 <= self.mutation_rate <= 1:
             raise ValueError(f"mutation_rate must be between 0 and 1, got {self.mutation_rate}")
 

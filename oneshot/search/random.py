@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oneshot.bounds import check_least
 from oneshot.samplers.base import Sampler
 from oneshot.search.base import MAX_MISSES, Task, collect, first_population, stream
 
@@ -23,7 +24,7 @@ class Random:
     generations: int = 20
 
     def __post_init__(self) -> None:
-        at_least_one(population=self.population, generations=self.generations)
+        check_least(self, population=1, generations=1)
 
     def __call__(self, task: Task, sampler: Sampler, rng: np.random.Generator, start: Sampler | None = None) -> None:
         """All of it comes from `start` where there is one."""
@@ -33,9 +34,3 @@ class Random:
             task.evaluate(archs, generation)
             if generation + 1 < self.generations:
                 archs = collect(task, self.population, proposals, MAX_MISSES)
-
-
-def at_least_one(**settings: int) -> None:
-    for name, value in settings.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")

@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks.table import find
 from oneshot.cli.train import _round
-from oneshot.recipe import flat, preset, unflat
+from oneshot.presets import preset
+from oneshot.recipe import flat, unflat
 from tests.cli.test_commands import fails, oneshot
 from tests.cli.test_stops import finish, lines, stop_when
 

@@ -67,7 +67,7 @@ def test_resume_is_bit_identical(
     case: str, stop: int, few: Few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a round of the VAE, before one, and between: the same weights, VAE and metrics as never stopped."""
-    monkeypatch.setattr("oneshot.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("oneshot.recording.CHECKPOINT_SECONDS", 0.0)
     config, recipe = CASES[case]
     whole, cut = (RunFolder.create(tmp_path / name, flat(config, recipe)) for name in ("whole", "cut"))
     straight = trained(small(few, config, recipe), whole)

@@ -74,7 +74,7 @@ def test_resume_is_bit_identical(
     context, recipe, make = CASES[case]
     straight, method = supernet(context), make()
     train(straight, method, *few, recipe, seed=3)
-    monkeypatch.setattr("oneshot.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("oneshot.recording.CHECKPOINT_SECONDS", 0.0)
     folder = RunFolder.create(tmp_path / "run", {})
 
     def interrupt(row) -> None:
@@ -315,7 +315,7 @@ def test_a_run_is_opened_as_it_was_when_it_was_saved(
     split_epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped after two of three epochs: with a split before the second it has its copies, after the second not yet."""
-    monkeypatch.setattr("oneshot.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("oneshot.recording.CHECKPOINT_SECONDS", 0.0)
     config, recipe = replace(DIGITS, context="split"), replace(ONCE, epochs=3, split_epoch=split_epoch)
     folder = RunFolder.create(tmp_path / "run", flat(config, recipe))
     run = build(config, recipe, folder=folder)
@@ -393,23 +393,22 @@ from oneshot.samplers.fair import StrictlyFair
 from oneshot.spaces.nasbench201 import ALL, NO_ZERO
 from oneshot.training import train
 torch.set_num_threads(1)
-distributed.start(torch.device("cpu"))
-single = torch.Tensor.float
-images, valid = load("digits").split("half")
-CASES = ("bias", 0), ("bias64", 0), ("split", 1), ("attention", 0)
-for name, epoch in CASES:
-    torch.manual_seed(1)
-    space = NO_ZERO if name == "bias" else ALL
-    context = name.removesuffix("64")
-    net = network(space, Config(channels=4, cells=1, context=context), 10).to(memory_format=torch.channels_last)
-    torch.Tensor.float = torch.Tensor.double if name == "bias64" else single
-    net = net.double() if name == "bias64" else net
-    recipe = Recipe(epochs=2, batch_size=32, shift=1, flip=False, split_epoch=epoch, gradient_clip=1.0)
-    method = SinglePath(space, StrictlyFair(space))
-    train(net, method, images.subset(slice(0, 96)), valid.subset(slice(0, 64)), recipe, seed=2)
-    if distributed.rank() == 0:
-        torch.save(list(net.state_dict().values()), f"{sys.argv[1]}-{name}-{distributed.world()}.pt")
-distributed.stop()
+with distributed.joined(torch.device("cpu")):
+    single = torch.Tensor.float
+    images, valid = load("digits").split("half")
+    CASES = ("bias", 0), ("bias64", 0), ("split", 1), ("attention", 0)
+    for name, epoch in CASES:
+        torch.manual_seed(1)
+        space = NO_ZERO if name == "bias" else ALL
+        context = name.removesuffix("64")
+        net = network(space, Config(channels=4, cells=1, context=context), 10).to(memory_format=torch.channels_last)
+        torch.Tensor.float = torch.Tensor.double if name == "bias64" else single
+        net = net.double() if name == "bias64" else net
+        recipe = Recipe(epochs=2, batch_size=32, shift=1, flip=False, split_epoch=epoch, gradient_clip=1.0)
+        method = SinglePath(space, StrictlyFair(space))
+        train(net, method, images.subset(slice(0, 96)), valid.subset(slice(0, 64)), recipe, seed=2)
+        if distributed.rank() == 0:
+            torch.save(list(net.state_dict().values()), f"{sys.argv[1]}-{name}-{distributed.world()}.pt")
 """
 
 

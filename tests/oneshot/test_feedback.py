@@ -115,20 +115,19 @@ from oneshot.catalogue import build
 from oneshot.recipe import Config, Recipe
 from oneshot.training import train
 torch.set_num_threads(1)
-distributed.start(torch.device("cpu"))
-config = Config(dataset="digits", split="half", channels=2, cells=1, sampler="vae", seed=2, vae_every=1,
-                vae_samples=24, vae_iterations=20, vae_increment=0.5)
-recipe = Recipe(epochs=3, batch_size=32, shift=1, flip=False)
-run = build(config, recipe)
-run = replace(run, train=run.train.subset(slice(0, 96)), valid=run.valid.subset(slice(0, 64)))
-made = feedback_of(run, "ema-2")
-noise = np.random.default_rng(distributed.rank())
-told = replace(made, accuracies=lambda archs: made.accuracies(archs) + noise.random(len(archs)))
-train(run.net, run.method, run.train, run.valid, recipe, 2, feedback=told)
-state = [*run.net.state_dict().values(), *run.sampler.state_dict().values()]
-assert run.sampler.learner.rounds == 3
-torch.save(state, f"{sys.argv[1]}-vae-{distributed.rank() + 1}.pt")
-distributed.stop()
+with distributed.joined(torch.device("cpu")):
+    config = Config(dataset="digits", split="half", channels=2, cells=1, sampler="vae", seed=2, vae_every=1,
+                    vae_samples=24, vae_iterations=20, vae_increment=0.5)
+    recipe = Recipe(epochs=3, batch_size=32, shift=1, flip=False)
+    run = build(config, recipe)
+    run = replace(run, train=run.train.subset(slice(0, 96)), valid=run.valid.subset(slice(0, 64)))
+    made = feedback_of(run, "ema-2")
+    noise = np.random.default_rng(distributed.rank())
+    told = replace(made, accuracies=lambda archs: made.accuracies(archs) + noise.random(len(archs)))
+    train(run.net, run.method, run.train, run.valid, recipe, 2, feedback=told)
+    state = [*run.net.state_dict().values(), *run.sampler.state_dict().values()]
+    assert run.sampler.learner.rounds == 3
+    torch.save(state, f"{sys.argv[1]}-vae-{distributed.rank() + 1}.pt")
 """
 
 

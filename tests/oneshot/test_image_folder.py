@@ -22,7 +22,8 @@ from oneshot.checkpoint import RunFolder
 from oneshot.data import Dataset, Images, ImageSource, load, training_batches
 from oneshot.image_folder import MEAN, STD, FolderImages, _interrupts_held, default_workers, load_folder
 from oneshot.methods.single_path import SinglePath
-from oneshot.recipe import Recipe, preset
+from oneshot.presets import preset
+from oneshot.recipe import Recipe
 from oneshot.samplers.fair import StrictlyFair
 from oneshot.samplers.uniform import Uniform
 from oneshot.spaces.fairnas import fairnas
@@ -202,7 +203,7 @@ def test_training_is_bit_identical_with_workers_and_across_a_stop(
         return net
 
     straight = trained(network(), 0).state_dict()
-    monkeypatch.setattr("oneshot.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("oneshot.recording.CHECKPOINT_SECONDS", 0.0)
     run = RunFolder.create(tmp_path / "run", {})
 
     def interrupt(row: Any) -> None:

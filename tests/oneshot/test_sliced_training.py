@@ -125,7 +125,7 @@ def test_resume_is_bit_identical(
 
     straight, resumed = network(), network()
     train(straight, SinglePath(ALL, Uniform(ALL)), *few, recipe)
-    monkeypatch.setattr("oneshot.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("oneshot.recording.CHECKPOINT_SECONDS", 0.0)
     folder = RunFolder.create(tmp_path / "run", {})
     with pytest.raises(InterruptedError):
         train(network(), SinglePath(ALL, Uniform(ALL)), *few, recipe, 0, folder, on_epoch=stop)

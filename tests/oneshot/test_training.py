@@ -17,7 +17,8 @@ from oneshot.data import Images
 from oneshot.methods.base import Method
 from oneshot.methods.darts import Darts
 from oneshot.methods.single_path import SinglePath
-from oneshot.recipe import PRESETS, Recipe, flat, preset, unflat
+from oneshot.presets import PRESETS, preset
+from oneshot.recipe import Recipe, flat, unflat
 from oneshot.samplers.fair import StrictlyFair
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch
@@ -58,7 +59,7 @@ def test_resume_is_bit_identical(
     make, recipe = METHODS.get(name, METHODS["uniform"]), RECIPES.get(name, SHORT)
     straight, method = network(), make()
     train(straight, method, *few, recipe, seed=3)
-    monkeypatch.setattr("oneshot.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("oneshot.recording.CHECKPOINT_SECONDS", 0.0)
     folder = RunFolder.create(tmp_path / "run", {})
 
     def interrupt(row) -> None:
@@ -171,7 +172,7 @@ def test_divergence_is_an_error_and_not_a_checkpoint(few: tuple[Images, Images],
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"epochs": 0}, "epochs must be a finite number of at least 1, got 0"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"learning_rate": math.nan}, "learning_rate must be a finite number"),
         ({"precision": "fp8"}, "precision must be auto, float32 or bf16, got 'fp8'"),
         ({"crop_scale": 0.0}, "crop_scale must be above 0 and at most 1"),
@@ -266,17 +267,16 @@ from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
 from oneshot.training import train
 torch.set_num_threads(1)
-distributed.start(torch.device("cpu"))
-images, valid = load("digits").split("half")
-for name, method in (("fair", SinglePath(ALL, StrictlyFair(ALL))), ("darts", Darts(ALL))):
-    torch.manual_seed(1)
-    net = NasBench201Net(ALL, 4, 1).to(memory_format=torch.channels_last)
-    recipe = Recipe(epochs=2, batch_size=32, shift=1, flip=False, cutout=2)
-    train(net, method, images.subset(slice(0, 96)), valid.subset(slice(0, 64)), recipe, seed=2)
-    state = [*net.state_dict().values(), *(p.detach() for p in method.arch_parameters())]
-    if distributed.rank() == 0:
-        torch.save(state, f"{sys.argv[1]}-{name}-{distributed.world()}.pt")
-distributed.stop()
+with distributed.joined(torch.device("cpu")):
+    images, valid = load("digits").split("half")
+    for name, method in (("fair", SinglePath(ALL, StrictlyFair(ALL))), ("darts", Darts(ALL))):
+        torch.manual_seed(1)
+        net = NasBench201Net(ALL, 4, 1).to(memory_format=torch.channels_last)
+        recipe = Recipe(epochs=2, batch_size=32, shift=1, flip=False, cutout=2)
+        train(net, method, images.subset(slice(0, 96)), valid.subset(slice(0, 64)), recipe, seed=2)
+        state = [*net.state_dict().values(), *(p.detach() for p in method.arch_parameters())]
+        if distributed.rank() == 0:
+            torch.save(state, f"{sys.argv[1]}-{name}-{distributed.world()}.pt")
 """
 
 

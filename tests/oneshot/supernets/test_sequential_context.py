@@ -201,7 +201,7 @@ def test_resume_is_bit_identical(
     weights: type[ContextWeights], stop: int, few: Few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the split, at the epoch after which it comes, and after it."""
-    monkeypatch.setattr("oneshot.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("oneshot.recording.CHECKPOINT_SECONDS", 0.0)
     depth, recipe = CASES[weights]
     folder = RunFolder.create(tmp_path / "run", {})
 
