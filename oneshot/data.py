@@ -128,14 +128,16 @@ class Dataset(Generic[Source]):
     valid: Source | None = None
 
     def split(self, name: str = "standard") -> tuple[Source, Source]:
-        """The training and the validation images: the same fixed permutation of the pool for every run."""
+        """The training and the validation images, in the same fixed permutation for every run.
+
+        So the first so many of them are a random sample, also where a folder lists one class after another.
+        """
         if name in OWN_SPLITS:
-            return self.pool, self._own(name)
+            return _mixed(self.pool), _mixed(self._own(name))
         if name not in SPLITS:
             raise ValueError(f"no split {name!r}; there are {', '.join((*SPLITS, *OWN_SPLITS))}")
-        order = torch.from_numpy(np.random.default_rng(0).permutation(len(self.pool)))
-        train = round(SPLITS[name] * len(self.pool))
-        return self.pool.subset(order[:train]), self.pool.subset(order[train:])
+        pool, train = _mixed(self.pool), round(SPLITS[name] * len(self.pool))
+        return pool.subset(slice(0, train)), pool.subset(slice(train, None))
 
     def _own(self, split: str) -> Source:
         if self.valid is None:
@@ -148,6 +150,10 @@ class Dataset(Generic[Source]):
         if self.valid is not self.test and split == "valid-is-test":
             raise ValueError(f"{self.name} has test images beside its validation images: use the split given")
         return self.valid
+
+
+def _mixed(images: Source) -> Source:
+    return images.subset(torch.from_numpy(np.random.default_rng(0).permutation(len(images))))
 
 
 def training_batches(

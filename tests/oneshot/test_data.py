@@ -55,9 +55,16 @@ def test_a_split_into_own_images_needs_them(digits: Dataset, name: str) -> None:
     with pytest.raises(ValueError, match=f"split '{name}' needs validation images of the data set's own, digits has"):
         digits.split(name)
     own = Dataset("own", 10, digits.pool, digits.test, digits.pool if name == "given" else digits.test)
-    train, valid = own.split(name)
-    assert train is own.pool
-    assert valid is own.valid
+    for part, images in zip(own.split(name), (own.pool, own.valid), strict=True):
+        assert images is not None
+        assert sorted(map(bytes, part.pixels.numpy())) == sorted(map(bytes, images.pixels.numpy()))
+
+
+def test_the_first_images_of_a_split_are_of_all_classes(digits: Dataset) -> None:
+    """A folder lists one class after another; recalibration and `--images` take the first so many."""
+    listed = [part.subset(part.labels.argsort()) for part in (digits.pool, digits.test)]
+    for part in Dataset("listed", 10, *listed, listed[1]).split("valid-is-test"):
+        assert len(part.labels[:60].unique()) == 10
 
 
 def test_cifar10_split(real_data: Path) -> None:
