@@ -103,6 +103,27 @@ class Predictions:
                 parquet.write_table(table.replace_schema_metadata({"oneshot": json.dumps(self.heading())}), temporary)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What some images say of some architectures: `right` [A, N] bool, `losses` [A, B] float64, a batch's sum each."""
+
+    right: np.ndarray
+    losses: np.ndarray
+
+    def predictions(self) -> list[Prediction]:
+        count = self.right.shape[1]
+        losses = [sum(row) for row in self.losses.tolist()]  # in order: what was seen in parts is the same
+        right = self.right.sum(1).tolist()
+        return [Prediction(100 * hits / count, loss / count, count) for hits, loss in zip(right, losses, strict=True)]
+
+    def rows(self, index: np.ndarray) -> Seen:
+        return Seen(self.right[index], self.losses[index])
+
+    def then(self, other: Seen) -> Seen:
+        """The same architectures on these images and then on others."""
+        return Seen(np.hstack([self.right, other.right]), np.hstack([self.losses, other.losses]))
+
+
 class Evaluator(Protocol):
     """Predicts accuracies: one row an architecture, in order, each independent of the company it comes in."""
 

@@ -30,6 +30,7 @@ class Sharing:
     `memory` bounds, in bytes, the values that are kept for another architecture; what does not fit is made again.
     Networks with a method `features` are shared step by step, others only by architectures whose gates are equal.
     The modules' modes are the caller's: while BatchNorm trains, each batch moves the statistics once a name.
+    `peak` is how much of a boundless memory was of use so far.
     """
 
     def __init__(self, net: nn.Module, gates: Sequence[Gates], memory: int) -> None:
@@ -41,6 +42,8 @@ class Sharing:
         self._kept: dict[int, Shared] = {}
         self._left: Counter[int] = Counter()
         self._moved: set[int] = set()
+        self._paths: list[list[tuple[nn.Module, int]]] = []
+        self.peak = 0
         self._planning = True
         for _ in self._run(torch.empty(0)):
             pass
@@ -53,9 +56,36 @@ class Sharing:
         self._moved.clear()
         yield from self._run(images)
 
+    def statistics(self) -> list[Tensor]:
+        """Means and variances of every BatchNorm on its way, one vector [S] an architecture, once a batch was run."""
+        each = [[*self._tracked(path)] for path in self._paths]
+        return [torch.cat(buffers) if buffers else torch.empty(0) for buffers in each]
+
+    def restore(self, statistics: Sequence[Tensor]) -> None:
+        """Take the statistics that these architectures had in another group."""
+        for path, vector in zip(self._paths, statistics, strict=True):
+            buffers = list(self._tracked(path))
+            for buffer, values in zip(buffers, vector.split([len(buffer) for buffer in buffers]), strict=True):
+                buffer.copy_(values)
+
+    def _tracked(self, path: Sequence[tuple[nn.Module, int]]) -> Iterator[Tensor]:
+        for operation, name in path:
+            for norm in self._norms_of(operation):
+                buffers = self._statistics.setdefault((norm, name), _copy(norm._buffers))
+                for key in ("running_mean", "running_var"):
+                    if (buffer := buffers[key]) is not None:
+                        yield buffer
+
+    def _norms_of(self, operation: nn.Module) -> list[nn.BatchNorm2d]:
+        if operation not in self._norms:
+            self._norms[operation] = batch_norms(operation)
+        return self._norms[operation]
+
     def _run(self, images: Tensor) -> Iterator[Tensor]:
         features = getattr(self.net, "features", None)
         for gates in self.gates:
+            if self._planning:
+                self._paths.append([])
             x = Shared(self, self._name("images"), Feature(images))
             if features is None:
                 y = x.through(self.net, lambda net, x, gates=gates: Feature(net(x.value, gates)), key=gates)
@@ -68,12 +98,17 @@ class Sharing:
         name = self._name(key)
         if self._planning:
             self._uses[name] += 1
+            if operation is not None:
+                self._paths[-1].append((operation, name))
             return Shared(self, name, Feature(torch.empty(0)))
         found = self._kept.get(name)
         if found is None:
             found = Shared(self, name, make() if operation is None else self._with_statistics(operation, name, make))
-            if self._left[name] > 1 and self._size(found) + sum(map(self._size, self._kept.values())) <= self.memory:
-                self._kept[name] = found
+            if self._left[name] > 1:
+                needed = self._size(found) + sum(map(self._size, self._kept.values()))
+                self.peak = max(self.peak, needed)
+                if needed <= self.memory:
+                    self._kept[name] = found
         self._left[name] -= 1
         if not self._left[name]:
             self._kept.pop(name, None)
@@ -88,9 +123,7 @@ class Sharing:
         return sum(part.numel() * part.element_size() for part in x.parts())
 
     def _with_statistics(self, operation: nn.Module, name: int, make: Callable[[], Feature]) -> Feature:
-        if operation not in self._norms:
-            self._norms[operation] = batch_norms(operation)
-        norms = self._norms[operation]
+        norms = self._norms_of(operation)
         again, own = name in self._moved, [norm._buffers for norm in norms]
         self._moved.add(name)
         try:

@@ -26,11 +26,14 @@ CREATE TABLE IF NOT EXISTS predictions (
 class Stored:
     """An evaluator that asks another one only for what the file does not hold; predictions are kept by protocol.
 
-    Every `chunk` predictions are committed together. Several processes may share the file. ValueError where the file
-    is damaged or no such database; OSError where it cannot be written.
+    Every `chunk` predictions are committed together, or as many of those still to be made as a function says. Several
+    processes may share the file. ValueError where the file is damaged or no such database; OSError where it cannot be
+    written.
     """
 
-    def __init__(self, evaluator: Evaluator, path: str | Path, chunk: int = 1) -> None:
+    def __init__(
+        self, evaluator: Evaluator, path: str | Path, chunk: int | Callable[[Sequence[Arch]], int] = 1
+    ) -> None:
         self.evaluator, self.path, self.chunk = evaluator, Path(path), chunk
         self.space = evaluator.space
         document = json.dumps({"space": self.space.name, "protocol": evaluator.protocol}, sort_keys=True)
@@ -50,16 +53,17 @@ class Stored:
         """`on_chunk` is told of the predictions found in the file first, then of each chunk once it is committed."""
         archs = [self.space.check(arch) for arch in archs]
         wanted = list(dict.fromkeys(archs))
-        known = self._known(wanted)
+        known = self.known(wanted)
         if on_chunk is not None and known:
             on_chunk(list(known), list(known.values()))
         missing = [arch for arch in wanted if arch not in known]
-        if self.chunk > 1:
+        if self.chunk != 1:
             missing.sort()  # neighbours have much in common, which an evaluator may share
-        for start in range(0, len(missing), self.chunk):
-            part = missing[start : start + self.chunk]
+        while missing:
+            size = self.chunk if isinstance(self.chunk, int) else self.chunk(missing)
+            part, missing = missing[:size], missing[size:]
             values = self.evaluator(part).values
-            self._keep(part, values)
+            self.keep(part, values)
             known.update(zip(part, values, strict=True))
             if on_chunk is not None:
                 on_chunk(part, values)
@@ -80,13 +84,14 @@ class Stored:
             rows = connection.execute(query, (self._key, *values)).fetchall()
         return {text: Prediction(*numbers) for text, *numbers in rows}
 
-    def _known(self, archs: Sequence[Arch]) -> dict[Arch, Prediction]:
-        """Looked up one by one: a few must not read a large file."""
+    def known(self, archs: Sequence[Arch]) -> dict[Arch, Prediction]:
+        """Those that the file holds; looked up one by one, because a few must not read a large file."""
         names = {arch: self.space.format(arch) for arch in archs}
         stored = self._read(" AND arch IN (SELECT value FROM json_each(?))", json.dumps(list(names.values())))
         return {arch: stored[name] for arch, name in names.items() if name in stored}
 
-    def _keep(self, archs: Sequence[Arch], values: Sequence[Prediction]) -> None:
+    def keep(self, archs: Sequence[Arch], values: Sequence[Prediction]) -> None:
+        """Commit what the evaluator says of these, or would say."""
         rows = [
             (self._key, self.space.format(arch), value.accuracy, value.loss, value.images)
             for arch, value in zip(archs, values, strict=True)

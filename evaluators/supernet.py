@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluators.base import Prediction, Predictions
+from evaluators.base import Prediction, Predictions, Seen
 from evaluators.sharing import Sharing
 from oneshot.catalogue import Run
 from oneshot.data import ImageSource
-from oneshot.gates import fixed
+from oneshot.gates import Gates, fixed
 from oneshot.nn.norm import batch_norms
 from oneshot.space import Arch, Space
 from oneshot.training import autocast, keep_freed_memory
 
 TOGETHER = 128
-"""Architectures that are sent through the network together."""
+"""Architectures that are sent through the network together at most."""
 MEMORY = 2048
 """MiB."""
 
@@ -58,7 +61,9 @@ class SupernetEvaluator:
     """Evaluates architectures on a trained network, whose state is never changed; many at once are faster.
 
     `train` gives the recalibration batches (its first images, not augmented), `valid` the images of the score.
-    `memory` bounds, in MiB, what is kept to be shared among architectures; it has no influence on the result.
+    `memory` bounds, in MiB, what is kept to be shared among architectures, and `together` says how many go through the
+    network at once, by default as many as have use for that memory; neither has an influence on the result.
+    `on_progress` is told of architectures as the work of so many is done.
     """
 
     def __init__(
@@ -72,12 +77,16 @@ class SupernetEvaluator:
         precision: str = "auto",
         provenance: dict[str, Any] | None = None,
         memory: int = MEMORY,
+        together: int | None = None,
     ) -> None:
         self.net, self.space, self.valid = net, space, valid
         self.norm = NormMode.parse(norm) if isinstance(norm, str) else norm
         self.batch_size = batch_size
         self.precision = precision
-        self.memory = memory << 20
+        self.memory, self.together = memory << 20, together
+        self.on_progress: Callable[[int], object] = lambda n: None
+        if together is not None and together < 1:
+            raise ValueError(f"together must be at least 1, got {together}")
         if batch_size < 1 or memory < 0:
             raise ValueError(f"batch_size must be at least 1 and memory at least 0, got {batch_size} and {memory}")
         if self.norm.batches > len(train):
@@ -86,6 +95,7 @@ class SupernetEvaluator:
         self._calibration, self._calibration_size = train.subset(slice(0, self.norm.batches * size)), size
         self._provenance = provenance or {}
         self._norms = batch_norms(net)
+        self._fits = 1
         keep_freed_memory()
 
     @property
@@ -104,28 +114,87 @@ class SupernetEvaluator:
     def __call__(self, archs: Sequence[Arch]) -> Predictions:
         checked = tuple(self.space.check(arch) for arch in archs)
         found: dict[Arch, Prediction] = {}
-        wanted = sorted(set(checked))  # neighbours begin alike
-        for start in range(0, len(wanted), TOGETHER):
-            part = wanted[start : start + TOGETHER]
-            found.update(zip(part, self._predict(part), strict=True))
+        for part in self.groups(sorted(set(checked))):  # neighbours begin alike
+            found.update(zip(part, self.validate(part)[0].predictions(), strict=True))
         return Predictions(self.space, checked, tuple(found[arch] for arch in checked), self.protocol)
 
+    def groups(self, archs: Sequence[Arch]) -> Iterator[Sequence[Arch]]:
+        """The architectures in parts that go through the network together."""
+        while archs:
+            size = self.fitting(archs)
+            yield archs[:size]
+            archs = archs[size:]
+
+    def fitting(self, archs: Sequence[Arch]) -> int:
+        """How many of these, from the first on, go through the network together."""
+        if self.together is not None:
+            return min(self.together, len(archs))
+        size = min(TOGETHER, len(archs))
+        while size > self._fits and self._needed(archs[:size]) > self.memory:
+            size = (size + 1) // 2
+        self._fits = max(self._fits, size)
+        return size
+
     @torch.no_grad()
-    def _predict(self, archs: Sequence[Arch]) -> list[Prediction]:
-        """Of different architectures, which share what they can."""
-        found = torch.zeros(2, len(archs), dtype=torch.float64)  # images that are right; summed losses
-        with _statistics_kept(self.net, self._norms), autocast(self.precision, self.valid.labels.device):
-            self._start()
-            sharing = Sharing(self.net, [fixed(self.space, arch) for arch in archs], self.memory)
-            for images, _ in self._calibration.batches(self._calibration_size):
-                for _ in sharing(images):
+    def _needed(self, archs: Sequence[Arch]) -> float:
+        """Bytes of all that would be kept to be shared, measured on two images."""
+        with self._ready():
+            sharing = Sharing(self.net, self._gates(archs), sys.maxsize)
+            images, _ = next(self.valid.subset(slice(0, 2)).batches(2))
+            for _ in sharing(images):
+                pass
+        return sharing.peak / len(images) * max(self.batch_size, self._calibration_size)
+
+    @torch.no_grad()
+    def validate(
+        self, archs: Sequence[Arch], images: slice = slice(None), statistics: Sequence[Tensor] | None = None
+    ) -> tuple[Seen, list[Tensor]]:
+        """Different architectures, which share what they can, on some of the validation images.
+
+        With each one's BatchNorm statistics, by which it needs no recalibration on other images. ValueError unless
+        the slice begins at a batch.
+        """
+        if (images.start or 0) % self.batch_size:
+            raise ValueError(f"a slice must begin at a batch of {self.batch_size}, got {images.start}")
+        valid, right, losses = self.valid.subset(images), [], []
+        work = [] if statistics is not None else [(self._calibration, self._calibration_size)]
+        with self._ready():
+            sharing = Sharing(self.net, self._gates(archs), self.memory)
+            each = self._told(sharing, sum(-(-len(part) // size) for part, size in [*work, (valid, self.batch_size)]))
+            for x, _ in (batch for part, size in work for batch in part.batches(size)):
+                for _ in each(x):
                     pass
+            if statistics is not None:
+                sharing.restore(statistics)
             for norm in self._norms:
                 norm.train(self.norm.kind == "batch")
-            for images, labels in self.valid.batches(self.batch_size):
-                found += torch.tensor([_score(logits.float(), labels) for logits in sharing(images)]).T
-        count = len(self.valid)
-        return [Prediction(100 * float(right) / count, float(loss) / count, count) for right, loss in found.T]
+            for x, labels in valid.batches(self.batch_size):
+                scores = [_score(logits, labels) for logits in each(x)]
+                right.append(torch.stack([hits for hits, _ in scores]).cpu())
+                losses.append(torch.stack([loss for _, loss in scores]).double().cpu())
+            return Seen(torch.cat(right, 1).numpy(), torch.stack(losses, 1).numpy()), sharing.statistics()
+
+    def _told(self, sharing: Sharing, batches: int) -> Callable[[Tensor], Iterator[Tensor]]:
+        """Logits of one batch after another, all float; `on_progress` is told after as many as there are batches."""
+        ticks = count(1)
+
+        def each(x: Tensor) -> Iterator[Tensor]:
+            for logits in sharing(x):
+                yield logits.float()
+                if next(ticks) % batches == 0:
+                    self.on_progress(1)
+
+        return each
+
+    def _gates(self, archs: Sequence[Arch]) -> list[Gates]:
+        return [fixed(self.space, arch) for arch in archs]
+
+    @contextmanager
+    def _ready(self) -> Iterator[None]:
+        """The network as recalibration begins with it; afterwards what it was."""
+        with _statistics_kept(self.net, self._norms), autocast(self.precision, self.valid.labels.device):
+            self._start()
+            yield
 
     def _start(self) -> None:
         """Put the network into evaluation, its BatchNorm into collecting statistics from where the mode begins."""
@@ -139,20 +208,51 @@ class SupernetEvaluator:
                 norm.momentum = None
 
 
-def _score(logits: Tensor, labels: Tensor) -> tuple[float, float]:
-    """How many are right, and the summed loss."""
-    return float((logits.argmax(1) == labels).sum()), float(F.cross_entropy(logits, labels, reduction="sum"))
+def _score(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Which images [B] are right, and the summed loss."""
+    return logits.argmax(1) == labels, F.cross_entropy(logits, labels, reduction="sum")
+
+
+class Slices:
+    """A supernet's answers on one slice of the validation images after another, recalibrated once an architecture.
+
+    Each slice begins at a batch. BatchNorm statistics, some KB an architecture, are kept of those that were asked for
+    last. ValueError for statistics that belong to no architecture but to each validation batch.
+    """
+
+    def __init__(self, evaluator: SupernetEvaluator) -> None:
+        if evaluator.norm.kind == "batch":
+            raise ValueError("batch_norm batch: what is said of an image must not depend on those beside it")
+        self.evaluator = evaluator
+        self._statistics: dict[Arch, Tensor] = {}
+
+    def __call__(self, archs: Sequence[Arch], images: slice) -> Seen:
+        before, self._statistics = self._statistics, {}
+        parts: list[Seen] = []
+        for group in self.evaluator.groups(archs):
+            known = [before[arch] for arch in group if arch in before]
+            seen, statistics = self.evaluator.validate(group, images, known if len(known) == len(group) else None)
+            self._statistics.update(zip(group, statistics, strict=True))
+            parts.append(seen)
+        return Seen(np.vstack([part.right for part in parts]), np.vstack([part.losses for part in parts]))
 
 
 def of_run(
-    run: Run, norm: str = "ema-20", batch_size: int = 256, images: int = 0, memory: int = MEMORY
+    run: Run,
+    norm: str = "ema-20",
+    batch_size: int = 256,
+    images: int = 0,
+    memory: int = MEMORY,
+    together: int | None = None,
 ) -> SupernetEvaluator:
     """The evaluator of a run on its validation images, or on the first `images` of them."""
     if not 0 <= images <= len(run.valid):
         raise ValueError(f"there are {len(run.valid)} validation images, {images} were asked for")
     valid = run.valid.subset(slice(0, images)) if images else run.valid
     precision, provenance = run.recipe.precision, run.provenance()
-    return SupernetEvaluator(run.net, run.space, run.train, valid, norm, batch_size, precision, provenance, memory)
+    return SupernetEvaluator(
+        run.net, run.space, run.train, valid, norm, batch_size, precision, provenance, memory, together
+    )
 
 
 @contextmanager

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from oneshot.cli.options import add_machine, device, every, parser, print_json, print_table
 
 if TYPE_CHECKING:
+    from evaluators.base import Predictions
+    from evaluators.store import Stored
+    from evaluators.supernet import SupernetEvaluator
     from oneshot.space import Arch, Space
 
 EXAMPLE = "oneshot predict runs/paper-1 --sample 1000 --out predictions.parquet"
@@ -19,18 +22,17 @@ def main(argv: Sequence[str]) -> None:
     from evaluators.store import Stored
     from evaluators.supernet import of_run
     from oneshot.catalogue import open_run
-    from oneshot.progress import Progress
 
-    if args.together < 1:
-        raise ValueError(f"--together must be at least 1, got {args.together}")
+    together = None if args.together == "auto" else args.together
+    if args.top < 0:
+        raise ValueError(f"--top must be at least 1, or 0 for all, got {args.top}")
     if args.out is not None and not args.out.parent.is_dir():
         raise FileNotFoundError(f"--out: {args.out.parent} is no folder")
     run = open_run(args.run, args.data_dir, device(args))
-    evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images, memory=args.memory)
+    evaluator = of_run(run, args.batch_norm, args.batch_size, args.images, args.memory, together)
     archs = _wanted(args, run.space)
-    stored = Stored(evaluator, args.store or Path(args.run) / "predictions.sqlite", chunk=args.together)
-    with Progress("predict", len(set(archs)), "architectures") as progress:
-        predictions = stored(archs, on_chunk=lambda part, values: progress.advance(len(part)))
+    stored = Stored(evaluator, args.store or Path(args.run) / "predictions.sqlite", chunk=evaluator.fitting)
+    predictions = _best(args, evaluator, stored, archs) if args.top else _all(evaluator, stored, archs)
     if args.out is not None:
         predictions.save(args.out)
     if args.json:
@@ -43,6 +45,47 @@ def main(argv: Sequence[str]) -> None:
         )
         if args.out is not None:
             print(f"{args.out}: {len(rows)} predictions")
+
+
+def _all(evaluator: SupernetEvaluator, stored: Stored, archs: Sequence[Arch]) -> Predictions:
+    from oneshot.progress import Progress
+
+    with Progress("predict", len(set(archs)), "architectures") as progress:
+        settled = 0
+
+        def settle(part: Sequence[Arch], values: Any) -> None:
+            """Those in the file are news; the others were counted while they were made."""
+            nonlocal settled
+            settled += len(part)
+            progress.advance(settled - progress.done)
+
+        evaluator.on_progress = progress.advance
+        return stored(archs, on_chunk=settle)
+
+
+def _best(args: Any, evaluator: SupernetEvaluator, stored: Stored, archs: Sequence[Arch]) -> Predictions:
+    """The --top best; all that saw every image are kept, as predictions like any other."""
+    from evaluators.base import Predictions, Seen
+    from evaluators.racing import race, ranked
+    from evaluators.supernet import Slices
+    from oneshot.progress import Progress
+
+    space, slices, found = evaluator.space, Slices(evaluator), stored.known(archs)
+    if len(found) == len(set(archs)):  # all were predicted before
+        best = ranked(space, found)[: args.top]
+        return Predictions(space, tuple(best), tuple(found[arch] for arch in best), evaluator.protocol)
+
+    def look(part: Sequence[Arch], images: slice) -> Seen:
+        with Progress(f"images {images.start} to {images.stop}", len(part), "architectures") as progress:
+            evaluator.on_progress = progress.advance
+            return slices(part, images)
+
+    run = race(look, space, archs, args.top, len(evaluator.valid), args.batch_size, args.confidence)
+    stored.keep(list(run.finished), list(run.finished.values()))
+    rounds = [{"images": images, "architectures": count} for images, count in run.rounds]
+    protocol = {"top": args.top, "of": len(set(archs)), "confidence": args.confidence, "rounds": rounds}
+    values = tuple(run.finished[arch] for arch in run.best)
+    return Predictions(space, run.best, values, {**evaluator.protocol, "race": protocol})
 
 
 def _arguments(argv: Sequence[str]) -> Any:
@@ -58,7 +101,12 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--batch-norm", type=str, default="ema-20", help=modes)
     to.add_argument("--batch-size", type=int, default=256, help="of recalibration and validation")
     to.add_argument("--images", type=int, default=0, help="validate on the first so many validation images, 0 for all")
-    to.add_argument("--together", type=int, default=16, help="architectures in one pass, which share common work")
+    top = "only so many, the best; the others are dropped as soon as they cannot be among them; 0 for all"
+    to.add_argument("--top", type=int, default=0, help=top)
+    surely = "probability that --top names the same architectures as validating all on every image"
+    to.add_argument("--confidence", type=float, default=0.95, help=surely)
+    together = "architectures in one pass, which share common work; auto: up to 128, as --memory allows"
+    to.add_argument("--together", type=int | Literal["auto"], default="auto", help=together)
     to.add_argument("--memory", type=int, default=2048, help="MiB of what they share that is kept at most")
     kept = "SQLite file of predictions, by default in the run folder"
     to.add_argument("--store", type=Path | None, default=None, help=kept)

@@ -338,3 +338,27 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = json.loads((tmp_path / "demo" / "report" / "report.json").read_text())
     assert {"parameters", "live_path_convolutions"} <= {*report["baselines"]}
     assert report["ceiling"]["kendall_tau"] > 0.7
+
+
+def test_predict_top(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The rows of the full evaluation, from a race and then from the file."""
+
+    def predicted(options: str, store: str) -> dict:
+        where = f"--sample 20 --batch-norm ema-2 --batch-size 32 --store {tmp_path / store} --json"
+        assert oneshot(f"predict {run} {where} {options}") == 0
+        return json.loads(capsys.readouterr().out)
+
+    whole = predicted("", "whole.sqlite")
+    best = sorted(whole["predictions"], key=lambda row: (-row["accuracy"], row["loss"], row["arch"]))[:3]
+    raced = predicted("--top 3 --confidence .9", "raced.sqlite")
+    assert raced["predictions"] == best
+    told = raced["protocol"].pop("race")
+    assert (told["top"], told["of"], told["confidence"]) == (3, 20, 0.9)
+    assert told["rounds"][0] == {"images": 32, "architectures": 20}
+    assert sum(part["images"] for part in told["rounds"]) == best[0]["images"]
+    assert raced["protocol"] == whole["protocol"]
+    again = predicted("--top 3", "whole.sqlite")
+    assert (again["predictions"], again["protocol"]) == (best, whole["protocol"])
+    fails(capsys, f"predict {run} --sample 3 --top -1", "--top must be at least 1, or 0 for all, got -1")
+    fails(capsys, f"predict {run} --sample 3 --top 1 --confidence 1", "a confidence between 0 and 1, got 1 and 1")
+    fails(capsys, f"predict {run} --sample 3 --together 0", "together must be at least 1, got 0")

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from evaluators.supernet import NormMode, SupernetEvaluator
+from evaluators.racing import race, ranked
+from evaluators.supernet import NormMode, Slices, SupernetEvaluator
 from oneshot.data import Images
 from oneshot.gates import fixed
 from oneshot.methods.single_path import SinglePath
 from oneshot.nn.norm import batch_norms
 from oneshot.recipe import Recipe
-from oneshot.samplers.uniform import Uniform
+from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
 from oneshot.training import train
 
 ARCH = (3, 1, 2, 4, 3, 2)
+ALL_FOUR = [ARCH, (3, 1, 2, 4, 3, 1), (0, 1, 2, 3, 4, 0), (2,) * 6]
 MODES = ("inherit", "batch", "ema-3", "reset-ema-3", "reset-cumulative-3")
 
 
@@ -123,3 +126,58 @@ def test_unknown_modes(text: str) -> None:
 @pytest.mark.parametrize("text", MODES)
 def test_modes_round_trip(text: str) -> None:
     assert str(NormMode.parse(text)) == text
+
+
+@pytest.mark.parametrize("mode", ["inherit", "ema-3", "reset-cumulative-3"])
+def test_slices_make_the_same_predictions(mode: str, net: NasBench201Net, few: tuple[Images, Images]) -> None:
+    """Bit by bit, in whatever company each slice is seen, and without another recalibration."""
+    evaluator, archs = SupernetEvaluator(net, ALL, *few, norm=mode, batch_size=16), ALL_FOUR
+    slices, ran = Slices(evaluator), []
+    seen = slices(archs, slice(0, 32)).rows(np.array([3, 1]))
+    net.stem.register_forward_pre_hook(lambda module, inputs: ran.append(inputs[0]))
+    seen = seen.then(slices([archs[3], archs[1]], slice(32, 64)))
+    assert len(ran) == 2
+    assert tuple(seen.predictions()) == evaluator([archs[3], archs[1]]).values
+    with pytest.raises(ValueError, match="must begin at a batch of 16, got 24"):
+        slices(archs, slice(24, 64))
+
+
+def test_a_race_is_the_full_evaluation(net: NasBench201Net, few: tuple[Images, Images]) -> None:
+    evaluator = SupernetEvaluator(net, ALL, *few, norm="ema-3", batch_size=16)
+    archs = distinct(ALL, 12, np.random.default_rng(0))
+    found, whole = race(Slices(evaluator), ALL, archs, 3, 64, 16), dict(evaluator(archs))
+    assert list(found.best) == ranked(ALL, whole)[:3]
+    assert all(whole[arch] == value for arch, value in found.finished.items())
+
+
+def test_batches_of_validation_cannot_be_raced(net: NasBench201Net, few: tuple[Images, Images]) -> None:
+    with pytest.raises(ValueError, match="must not depend on those beside it"):
+        Slices(SupernetEvaluator(net, ALL, *few, norm="batch"))
+
+
+@pytest.mark.parametrize("together", [1, 3, 4])
+def test_progress_is_told_in_architectures(together: int, few: tuple[Images, Images]) -> None:
+    """While their work is done, and evenly: here an architecture's is 3 batches of recalibration and 4 of images."""
+    net = NasBench201Net(ALL, 4, 1)
+    evaluator = SupernetEvaluator(net, ALL, *few, norm="ema-3", batch_size=16, together=together)
+    done, told = [0], []
+    net.classifier.register_forward_pre_hook(lambda module, inputs: done.append(done[-1] + 1))
+    evaluator.on_progress = lambda n: told.append((n, done[-1]))
+    evaluator([(3, 1, 2, 4, 3, option) for option in range(4)])
+    assert [n for n, _ in told] == [1] * 4
+    assert [passes for _, passes in told] == [7, 14, 21, 28]
+
+
+def test_as_many_together_as_memory_allows(few: tuple[Images, Images]) -> None:
+    net, archs = NasBench201Net(ALL, 4, 1).to(memory_format=torch.channels_last), list(ALL)[10_000:10_012]  # pyright: ignore
+    sizes = []
+    for memory in (0, 1, 100):
+        evaluator = SupernetEvaluator(net, ALL, *few, norm="ema-3", batch_size=256, memory=memory)
+        sizes.append([len(part) for part in evaluator.groups(archs)])
+        assert sum(sizes[-1]) == 12
+    assert sizes[0] == [1] * 12
+    assert 1 < sizes[1][0] < sizes[2][0] == 12
+    evaluator = SupernetEvaluator(net, ALL, *few, together=5)
+    assert [len(part) for part in evaluator.groups(archs)] == [5, 5, 2]
+    with pytest.raises(ValueError, match="together must be at least 1, got 0"):
+        SupernetEvaluator(net, ALL, *few, together=0)
