@@ -95,7 +95,7 @@ class SupernetEvaluator:
         self._calibration, self._calibration_size = train.subset(slice(0, self.norm.batches * size)), size
         self._provenance = provenance or {}
         self._norms = batch_norms(net)
-        self._fits = 1
+        self._fits, self._most = 1, TOGETHER
         keep_freed_memory()
 
     @property
@@ -129,9 +129,9 @@ class SupernetEvaluator:
         """How many of these, from the first on, go through the network together."""
         if self.together is not None:
             return min(self.together, len(archs))
-        size = min(TOGETHER, len(archs))
+        size = min(self._most, len(archs))
         while size > self._fits and self._needed(archs[:size]) > self.memory:
-            size = (size + 1) // 2
+            size = self._most = (size + 1) // 2
         self._fits = max(self._fits, size)
         return size
 

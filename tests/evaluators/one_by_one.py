@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from evaluators import supernet
 from evaluators.base import Prediction
-from evaluators.supernet import NormMode
+from evaluators.supernet import NormMode, SupernetEvaluator, _score
 from oneshot.data import Images
 from oneshot.gates import fixed
 from oneshot.nn.norm import batch_norms
@@ -18,27 +20,44 @@ from oneshot.space import Arch, Space
 
 
 @torch.no_grad()
+def logits_of(
+    net: nn.Module, space: Space, train: Images, valid: Images, mode: str, batch_size: int, arch: Arch
+) -> torch.Tensor:
+    """[N, classes] of the validation images, by PyTorch's own BatchNorm, on a copy of the network."""
+    norm, own, gates = NormMode.parse(mode), copy.deepcopy(net).eval(), fixed(space, arch)
+    for layer in batch_norms(own):
+        if norm.kind.startswith("reset"):
+            layer.reset_running_stats()
+        layer.momentum = None if norm.kind == "reset-cumulative" else 0.1
+        layer.train(norm.kind != "inherit")
+    size = min(batch_size, len(train) // max(norm.batches, 1))
+    for images, _ in train.subset(slice(0, norm.batches * size)).batches(size):
+        own(images.contiguous(), gates)
+    for layer in batch_norms(own):
+        layer.train(norm.kind == "batch")
+    return torch.cat([own(images.contiguous(), gates) for images, _ in valid.batches(batch_size)])
+
+
 def one_by_one(
     net: nn.Module, space: Space, train: Images, valid: Images, mode: str, batch_size: int, archs: Sequence[Arch]
 ) -> list[Prediction]:
-    """By PyTorch's own BatchNorm, on a copy of the network for each architecture."""
-    norm, found = NormMode.parse(mode), []
+    found = []
     for arch in archs:
-        own, gates = copy.deepcopy(net).eval(), fixed(space, arch)
-        for layer in batch_norms(own):
-            if norm.kind.startswith("reset"):
-                layer.reset_running_stats()
-            layer.momentum = None if norm.kind == "reset-cumulative" else 0.1
-            layer.train(norm.kind != "inherit")
-        size = min(batch_size, len(train) // max(norm.batches, 1))
-        for images, _ in train.subset(slice(0, norm.batches * size)).batches(size):
-            own(images.contiguous(), gates)
-        for layer in batch_norms(own):
-            layer.train(norm.kind == "batch")
-        correct = loss = 0.0
-        for images, labels in valid.batches(batch_size):
-            logits = own(images.contiguous(), gates)
-            correct += float((logits.argmax(1) == labels).sum())
-            loss += float(F.cross_entropy(logits, labels, reduction="sum"))
-        found.append(Prediction(100 * correct / len(valid), loss / len(valid), len(valid)))
+        logits = logits_of(net, space, train, valid, mode, batch_size, arch)
+        correct = float((logits.argmax(1) == valid.labels).sum())
+        loss = float(F.cross_entropy(logits, valid.labels))
+        found.append(Prediction(100 * correct / len(valid), loss, len(valid)))
     return found
+
+
+def classes_together(evaluator: SupernetEvaluator, archs: Sequence[Arch]) -> torch.Tensor:
+    """[A, N] that the evaluator predicts in one pass."""
+    found: list[torch.Tensor] = []
+
+    def score(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found.append(logits.argmax(1))
+        return _score(logits, labels)
+
+    with mock.patch.object(supernet, "_score", score):
+        evaluator.validate(archs)
+    return torch.cat([torch.stack(found[i : i + len(archs)]) for i in range(0, len(found), len(archs))], 1)
