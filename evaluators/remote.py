@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluators.base import Prediction, Predictions
+from evaluators.service.limits import read_token
 from oneshot.space import Arch, Space
 from oneshot.spaces import space_named
 
@@ -64,10 +65,14 @@ class RemoteEvaluator:
     def protocol(self) -> dict[str, Any]:
         return self._protocol
 
-    def __call__(self, archs: Sequence[Arch]) -> Predictions:
+    def __call__(
+        self, archs: Sequence[Arch], on_chunk: Callable[[Sequence[Arch], Sequence[Prediction]], None] | None = None
+    ) -> Predictions:
+        """`on_chunk` is told of the predictions of each request once they are there."""
         checked = tuple(self.space.check(arch) for arch in archs)
         strings = {arch: self.space.format(arch) for arch in checked}
-        wanted = list(dict.fromkeys(strings.values()))
+        named = {text: arch for arch, text in strings.items()}
+        wanted = list(named)
         found: dict[str, Prediction] = {}
         size = self.batch
         while len(found) < len(wanted):
@@ -78,6 +83,8 @@ class RemoteEvaluator:
                 size = max(len(part) // 2, 1)
                 continue
             found.update(zip(part, values, strict=True))
+            if on_chunk is not None:
+                on_chunk([named[text] for text in part], values)
         return Predictions(self.space, checked, tuple(found[strings[arch]] for arch in checked), self.protocol)
 
     def _predict(self, strings: Sequence[str], last: bool) -> list[Prediction]:
@@ -87,7 +94,7 @@ class RemoteEvaluator:
         rows = answer["predictions"]
         if len(rows) != len(strings):
             raise OSError(f"{self.url} gave {len(rows)} predictions for {len(strings)} architectures")
-        return [Prediction(float(row["accuracy"]), float(row["loss"]), int(row["images"])) for row in rows]
+        return [Prediction(float(row["accuracy"]), _loss(row["loss"]), int(row["images"])) for row in rows]
 
     def _ask(self, path: str, content: Any = None, again_at_deadline: bool = True) -> Any:
         """The JSON document of an answer, after as many tries as it takes."""
@@ -127,10 +134,10 @@ class RemoteEvaluator:
         return document
 
 
-def from_environment(url: str) -> RemoteEvaluator:
-    """The service at `url`, with the token in the file that ONESHOT_TOKEN_FILE names, if it names one."""
-    path = os.environ.get("ONESHOT_TOKEN_FILE")
-    return RemoteEvaluator(url, Path(path).read_text(encoding="utf-8").strip() if path else None)
+def service_at(url: str, token_file: str | Path | None = None) -> RemoteEvaluator:
+    """The service at `url`, with the token in that file, or in the one that ONESHOT_TOKEN_FILE names."""
+    path = token_file or os.environ.get("ONESHOT_TOKEN_FILE")
+    return RemoteEvaluator(url, read_token(Path(path)) if path else None)
 
 
 class _DeadlineMissed(Exception):
@@ -143,6 +150,11 @@ def _message(error: urllib.error.HTTPError) -> str:
         return str(json.loads(error.read())["error"]["message"])
     except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException):
         return f"HTTP {error.code} {error.reason}"
+
+
+def _loss(value: float | None) -> float:
+    """JSON has no infinity."""
+    return math.inf if value is None else float(value)
 
 
 def _seconds(text: str) -> float:

@@ -27,14 +27,18 @@ class Stored:
     """An evaluator that asks another one only for what the file does not hold; predictions are kept by protocol.
 
     Every `chunk` predictions are committed together, or as many of those still to be made as a function says. Several
-    processes may share the file. ValueError where the file is damaged or no such database; OSError where it cannot be
-    written.
+    processes may share the file, and wait `timeout` seconds for each other at most. ValueError where the file is damaged
+    or no such database; OSError where it cannot be written.
     """
 
     def __init__(
-        self, evaluator: Evaluator, path: str | Path, chunk: int | Callable[[Sequence[Arch]], int] = 1
+        self,
+        evaluator: Evaluator,
+        path: str | Path,
+        chunk: int | Callable[[Sequence[Arch]], int] = 1,
+        timeout: float = 60.0,
     ) -> None:
-        self.evaluator, self.path, self.chunk = evaluator, Path(path), chunk
+        self.evaluator, self.path, self.chunk, self.timeout = evaluator, Path(path), chunk, timeout
         self.space = evaluator.space
         document = json.dumps({"space": self.space.name, "protocol": evaluator.protocol}, sort_keys=True)
         self._key = fingerprint(document)
@@ -103,7 +107,7 @@ class Stored:
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """A connection whose changes are committed at the end of the block."""
         try:
-            with closing(sqlite3.connect(self.path, timeout=60)) as connection, connection:
+            with closing(sqlite3.connect(self.path, timeout=self.timeout)) as connection, connection:
                 yield connection
         except sqlite3.OperationalError as error:
             raise OSError(f"{self.path} cannot be used: {error}") from error

@@ -46,7 +46,7 @@ INDICES = re.compile(r"\d{1,9}(,\d{1,9})*")
 LOG = logging.getLogger("oneshot.service")
 
 FAILURES: dict[int | str, dict[str, Any]] = {status: {"model": Failure} for status in (400, 401, 413, 422, 500)}
-BUSY: dict[int | str, dict[str, Any]] = {**FAILURES, 503: {"model": Failure}, 504: {"model": Failure}}
+BUSY: dict[int | str, dict[str, Any]] = {**FAILURES, **{status: {"model": Failure} for status in (408, 503, 504)}}
 
 
 class Service:
@@ -62,11 +62,11 @@ class Service:
         self.batcher = Batcher(self._evaluate, self.known.add, limits.batch, limits.queue, limits.gather)
         self.metrics = Metrics(lambda: self.batcher.waiting, lambda: len(self.known))
         self.batcher.on_pass = self.metrics.passed
+        self.known.add(self.known.unseen(store.everything()))
         self._compared: tuple[int, dict[str, Any]] | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        self.known.add(self.known.unseen(self.store.everything()))
         self.batcher.start()
         refreshing = asyncio.create_task(self._refresh())
         try:
@@ -108,7 +108,8 @@ class Service:
         rows = asyncio.ensure_future(self.batcher(archs))
         gone = asyncio.ensure_future(_disconnected(request))
         try:
-            await asyncio.wait({rows, gone}, timeout=self.limits.deadline, return_when=asyncio.FIRST_COMPLETED)
+            left = request.scope["deadline"] - asyncio.get_running_loop().time()
+            await asyncio.wait({rows, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if rows.done():
                 return rows.result()
             if gone.done():
@@ -164,7 +165,7 @@ def create_app(
     )  # fmt: skip
     app.state.service = service
     failures.install(app)
-    app.add_middleware(Guard, token=token, body=service.limits.body, metrics=service.metrics)
+    app.add_middleware(Guard, token=token, limits=service.limits, metrics=service.metrics)
     _add_predictions(app, service)
     _add_knowledge(app, service)
     _add_probes(app, service)
@@ -181,7 +182,10 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
             raise Refused(413, f"a request may ask for {service.limits.archs:,} architectures, got {len(asked):,}")
         return response({"model": service.fingerprint, "predictions": await service.predict(asked, request)})
 
-    @app.get("/v1/predictions/{arch:path}", response_model=Record, responses=BUSY, tags=["predictions"])
+    @app.get(
+        "/v1/predictions/{arch:path}", response_model=Record, responses={**BUSY, 404: {"model": Failure}},
+        tags=["predictions"],
+    )  # fmt: skip
     async def predict_one(
         arch: Annotated[str, Path(description="a string of the space, or option indices such as 3,1,2,0,3,2")],
         request: Request,

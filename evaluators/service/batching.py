@@ -131,6 +131,7 @@ class Batcher:
         loop, start = asyncio.get_running_loop(), time.perf_counter()
         try:
             rows = await loop.run_in_executor(self._thread, self._evaluate, archs)
+            self._learn(rows)
         except ValueError as error:
             if len(archs) == 1:
                 self._fail(archs, error)
@@ -144,7 +145,6 @@ class Batcher:
         seconds = time.perf_counter() - start
         self._rate = max(len(archs) / max(seconds, 1e-6), 0.01)
         self.on_pass(len(archs), seconds)
-        self._learn(rows)
         for row in rows:
             self._wanted.pop(row.arch).result.set_result(row)
 

@@ -33,7 +33,7 @@ class Limits:
 
 def read_token(path: Path) -> str:
     """The bearer token in a file; ValueError where it is empty or cannot be sent in a header."""
-    token = path.read_text(encoding="utf-8").strip()
+    token = path.read_text(encoding="utf-8", errors="replace").strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ValueError(f"{path} holds no token: expected one word of printable ASCII characters")
     return token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
@@ -30,7 +31,7 @@ class Record(BaseModel):
     accuracy: float
     interval: Pair
     standard_error: float
-    loss: float
+    loss: float | None = Field(description="None where it is infinite")
     images: int
     rank: int = Field(description="among all predictions known now, from 1")
     truth: float | None = Field(description="the measured accuracy in percent, of a service with a benchmark")
@@ -114,7 +115,7 @@ def record(row: Row, known: Known) -> dict[str, Any]:
         "accuracy": value.accuracy,
         "interval": interval(value),
         "standard_error": value.standard_error,
-        "loss": value.loss,
+        "loss": value.loss if math.isfinite(value.loss) else None,
         "images": value.images,
         "rank": known.rank(value.accuracy),
         "truth": row.truth,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 from collections.abc import Callable
@@ -9,6 +10,9 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from evaluators.service.failures import failure
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -27,7 +31,7 @@ def bound(host: str, port: int) -> socket.socket:
 def serve(app: FastAPI, listening: socket.socket, grace: float, on_ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or Ctrl-C; requests in flight have `grace` seconds to end."""
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, lifespan="on",
+        app, log_level="warning", access_log=False, server_header=False, lifespan="on", http=Http,
         timeout_graceful_shutdown=round(grace) or 1,
     )  # fmt: skip
     before = signal.signal(signal.SIGTERM, _finished)
@@ -35,6 +39,18 @@ def serve(app: FastAPI, listening: socket.socket, grace: float, on_ready: Callab
         _Server(config, on_ready).run(sockets=[listening])
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class Http(AutoHTTPProtocol):  # pyright: ignore[reportGeneralTypeIssues, reportUntypedBaseClass]
+    """What is no HTTP is refused in the shape of all failures."""
+
+    transport: asyncio.Transport
+
+    def send_400_response(self, msg: str) -> None:
+        answer = failure(400, msg, {"connection": "close"})
+        head = b"".join(b"%b: %b\r\n" % header for header in answer.raw_headers)
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + head + b"\r\n" + answer.body)
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oneshot.cli.address import connected
 from oneshot.cli.options import device
 
 if TYPE_CHECKING:
@@ -57,18 +58,20 @@ class Opened:
             self.progress.advance(n)
 
 
-def opened(args: Any) -> Opened:
+def opened(args: Any, argv: Sequence[str]) -> Opened:
     """The evaluator that the arguments name; its evaluations are kept where they took work."""
     if bool(args.run) == bool(args.benchmark):
         raise ValueError("say what to ask: a run folder, or --benchmark NAME (one of these)")
     if args.standalone < 0:
         raise ValueError(f"--standalone must be at least 0 epochs, got {args.standalone}")
-    if args.benchmark:
-        return _opened_table(args)
-    if args.run.startswith(("http://", "https://")):
-        return _opened_service(args)
     from evaluators.store import Stored
 
+    service = connected(args, argv)
+    if service is not None:  # it keeps its predictions itself; --store also keeps them here
+        store = Stored(service, args.store, chunk=service.batch) if args.store else None
+        return Opened(service, service.network, store=store)
+    if args.benchmark:
+        return _opened_table(args)
     found = _opened_standalone(args) if args.standalone else _opened_run(args)
     name = "standalone.sqlite" if args.standalone else "predictions.sqlite"
     found.store = Stored(found.evaluator, args.store or Path(args.run) / name, chunk=1 if args.standalone else TOGETHER)
@@ -85,20 +88,6 @@ def _opened_table(args: Any) -> Opened:
     trained = table.benchmark.metadata.get("protocol", {}).get("configuration", {})
     size = {name: trained[name] for name in ("channels", "cells", "image_size") if trained.get(name)}
     return Opened(table, size, table=table)
-
-
-def _opened_service(args: Any) -> Opened:
-    """The service keeps its predictions itself; --store also keeps them here."""
-    from evaluators.remote import from_environment
-    from evaluators.store import Stored
-
-    ours = {"standalone": 0, "batch_norm": "ema-20", "batch_size": 256, "images": 0}
-    for name, default in ours.items():
-        if getattr(args, name) != default:
-            raise ValueError(f"--{name.replace('_', '-')} is for a run folder; {args.run} decides that itself")
-    evaluator = from_environment(args.run)
-    store = Stored(evaluator, args.store, chunk=evaluator.batch) if args.store else None
-    return Opened(evaluator, evaluator.network, store=store)
 
 
 def _opened_run(args: Any) -> Opened:

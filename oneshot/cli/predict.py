@@ -1,4 +1,4 @@
-"""`oneshot predict`: accuracies of architectures, read out of a trained supernet."""
+"""`oneshot predict`: accuracies of architectures, read out of a trained supernet or asked of a service."""
 
 from __future__ import annotations
 
@@ -6,33 +6,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from oneshot.cli.address import add_token, connected
 from oneshot.cli.options import add_machine, device, every, parser, print_json, print_table
 
 if TYPE_CHECKING:
     from evaluators.base import Predictions
+    from evaluators.remote import RemoteEvaluator
     from evaluators.store import Stored
     from evaluators.supernet import SupernetEvaluator
     from oneshot.space import Arch, Space
+
+    Asked = SupernetEvaluator | RemoteEvaluator
 
 EXAMPLE = "oneshot predict runs/paper-1 --sample 1000 --out predictions.parquet"
 
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
-    from evaluators.store import Stored
-    from evaluators.supernet import of_run
-    from oneshot.catalogue import open_run
-
-    together = None if args.together == "auto" else args.together
     if args.top < 0:
         raise ValueError(f"--top must be at least 1, or 0 for all, got {args.top}")
     if args.out is not None and not args.out.parent.is_dir():
         raise FileNotFoundError(f"--out: {args.out.parent} is no folder")
-    run = open_run(args.run, args.data_dir, device(args))
-    evaluator = of_run(run, args.batch_norm, args.batch_size, args.images, args.memory, together)
-    archs = _wanted(args, run.space)
-    stored = Stored(evaluator, args.store or Path(args.run) / "predictions.sqlite", chunk=evaluator.fitting)
-    predictions = _best(args, evaluator, stored, archs) if args.top else _all(evaluator, stored, archs)
+    evaluator = connected(args, argv) or _of_run(args)
+    archs = _wanted(args, evaluator.space)
+    predictions = _best(args, evaluator, archs) if args.top else _all(args, evaluator, archs)
     if args.out is not None:
         predictions.save(args.out)
     if args.json:
@@ -47,29 +44,35 @@ def main(argv: Sequence[str]) -> None:
             print(f"{args.out}: {len(rows)} predictions")
 
 
-def _all(evaluator: SupernetEvaluator, stored: Stored, archs: Sequence[Arch]) -> Predictions:
+def _all(args: Any, evaluator: Asked, archs: Sequence[Arch]) -> Predictions:
+    from evaluators.supernet import SupernetEvaluator
     from oneshot.progress import Progress
 
     with Progress("predict", len(set(archs)), "architectures") as progress:
         settled = 0
 
         def settle(part: Sequence[Arch], values: Any) -> None:
-            """Those in the file are news; the others were counted while they were made."""
+            """Those in the file are news; the others may have been counted while they were made."""
             nonlocal settled
             settled += len(part)
             progress.advance(settled - progress.done)
 
-        evaluator.on_progress = progress.advance
-        return stored(archs, on_chunk=settle)
+        if isinstance(evaluator, SupernetEvaluator):
+            evaluator.on_progress = progress.advance
+        return _kept(args, evaluator)(archs, on_chunk=settle)
 
 
-def _best(args: Any, evaluator: SupernetEvaluator, stored: Stored, archs: Sequence[Arch]) -> Predictions:
+def _best(args: Any, evaluator: Asked, archs: Sequence[Arch]) -> Predictions:
     """The --top best; all that saw every image are kept, as predictions like any other."""
     from evaluators.base import Predictions, Seen
     from evaluators.racing import race, ranked
-    from evaluators.supernet import Slices
+    from evaluators.store import Stored
+    from evaluators.supernet import Slices, SupernetEvaluator
     from oneshot.progress import Progress
 
+    stored = _kept(args, evaluator)
+    if not isinstance(evaluator, SupernetEvaluator) or not isinstance(stored, Stored):
+        raise ValueError("--top needs the network of a run folder here; a service has /v1/ranking")
     space, slices, found = evaluator.space, Slices(evaluator), stored.known(archs)
     if len(found) == len(set(archs)):  # all were predicted before
         best = ranked(space, found)[: args.top]
@@ -90,7 +93,7 @@ def _best(args: Any, evaluator: SupernetEvaluator, stored: Stored, archs: Sequen
 
 def _arguments(argv: Sequence[str]) -> Any:
     to = parser("predict", __doc__ or "", EXAMPLE)
-    to.add_argument("run", type=str, help="run folder of `oneshot train`")
+    to.add_argument("run", type=str, help="run folder of `oneshot train`, or address of a service")
     to.add_argument("arch", type=str, nargs="*", help="architecture strings")
     to.add_argument("--sample", type=int, default=0, help="this many different random architectures, by --seed")
     to.add_argument("--seed", type=int, default=0, help="of --sample")
@@ -113,8 +116,28 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--out", type=Path | None, default=None, help="write .parquet, .json or .csv")
     to.add_argument("--json", action="store_true", help="print one JSON document")
     to.add_argument("--show", type=int, default=20, help="rows of the printed table")
+    add_token(to)
     add_machine(to)
     return to.parse_args(list(argv))
+
+
+def _of_run(args: Any) -> SupernetEvaluator:
+    from evaluators.supernet import of_run
+    from oneshot.catalogue import open_run
+
+    together = None if args.together == "auto" else args.together
+    run = open_run(args.run, args.data_dir, device(args))
+    return of_run(run, args.batch_norm, args.batch_size, args.images, args.memory, together)
+
+
+def _kept(args: Any, evaluator: Asked) -> Stored | RemoteEvaluator:
+    """A run's predictions are kept in its folder; a service keeps its own, and --store also keeps them here."""
+    from evaluators.remote import RemoteEvaluator
+    from evaluators.store import Stored
+
+    if isinstance(evaluator, RemoteEvaluator):
+        return Stored(evaluator, args.store, chunk=evaluator.batch) if args.store else evaluator
+    return Stored(evaluator, args.store or Path(args.run) / "predictions.sqlite", chunk=evaluator.fitting)
 
 
 def _wanted(args: Any, space: Space) -> list[Arch]:

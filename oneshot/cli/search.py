@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oneshot.cli.address import add_token
 from oneshot.cli.options import add_machine, chosen, parser, print_json, print_table
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def main(argv: Sequence[str]) -> None:
     from oneshot.progress import Progress
     from oneshot.search.result import begin, write
 
-    algorithm, asked = _algorithm(args), opened(args)
+    algorithm, asked = _algorithm(args), opened(args, argv)
     task, costs = _task(args, asked)
     sampler, start, begins = _samplers(args, asked)
     settings = {
@@ -58,7 +59,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     from oneshot.search.evolution import Evolution
 
     to = parser("search", __doc__ or "", EXAMPLE)
-    to.add_argument("run", type=str, nargs="?", default="", help="run folder of `oneshot train`, or --benchmark")
+    to.add_argument("run", type=str, nargs="?", default="", help="run folder, address of a service, or --benchmark")
     to.add_argument("--benchmark", type=str, default="", help="search a table instead: its name or file")
     to.add_argument("--truth", type=str | None, default=None, help="its column, by default the one it declares")
     trains = "train each architecture from scratch for so many epochs, otherwise as the run is configured"
@@ -87,6 +88,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--store", type=Path | None, default=None, help=kept)
     to.add_argument("--out", type=Path | None, default=None, help="folder for the result, all candidates and figures")
     to.add_argument("--json", action="store_true", help="print one JSON document")
+    add_token(to)
     add_machine(to)
     return to.parse_args(list(argv))
 

@@ -117,6 +117,7 @@ def test_a_service_is_searched_and_scored_like_a_run(
         remote = json.loads(capsys.readouterr().out)
         table = [ALL.parse(text) for text in _digits()[:30]]
         RemoteEvaluator(url)(table).save(tmp_path / "p.parquet")
+        assert oneshot(f"predict {url} --sample 5 --out {tmp_path / 'asked.json'}") == 0
         rows = ask(f"{url}/v1/ranking?limit=100")["predictions"]
         assert sum(row["truth"] is not None for row in rows) >= 30
         for option in ("--batch-norm batch", "--images 10", "--standalone 2"):
@@ -127,6 +128,8 @@ def test_a_service_is_searched_and_scored_like_a_run(
     local = json.loads(capsys.readouterr().out)
     assert remote["settings"]["evaluator"] == local["settings"]["evaluator"]
     assert remote["settings"]["costs"] == local["settings"]["costs"]
+    assert oneshot(f"predict {run} --sample 5 --out {tmp_path / 'read.json'}") == 0
+    assert (tmp_path / "asked.json").read_text() == (tmp_path / "read.json").read_text()
     frames = [pd.read_parquet(tmp_path / name / "candidates.parquet") for name in ("remote", "local")]
     assert frames[0].equals(frames[1])
     assert len(kept(tmp_path / "here.sqlite")) == remote["evaluations"]

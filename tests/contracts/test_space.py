@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import time
 from itertools import islice
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch, Space
@@ -16,6 +19,18 @@ from oneshot.spaces import SPACES
 
 def some(space: Space, n: int = 40) -> list[Arch]:
     return Uniform(space).draw(n, np.random.default_rng(0))
+
+
+def texts(space: Space) -> st.SearchStrategy[str]:
+    """Anything, what is written in the characters of the space, and its own strings with a piece of another put in."""
+    own = st.sampled_from([space.format(arch) for arch in some(space, 8)])
+    characters = "".join(sorted({c for arch in some(space, 8) for c in space.format(arch)})) + "-+~|, 09\n"
+    places = st.integers(0, 200)
+    spliced = st.builds(
+        lambda text, start, end, other, piece: text[:start] + other[:piece] + text[end:], own, places, places,
+        st.one_of(own, st.text(max_size=20), st.text(characters, max_size=20)), places,
+    )  # fmt: skip
+    return st.one_of(st.text(max_size=120), st.text(characters, max_size=300), spliced)
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
@@ -68,3 +83,28 @@ class TestSpace:
     def test_no_string(self, space: Space, text: str) -> None:
         with pytest.raises(ValueError, match=r"expected|takes one of"):
             space.parse(text)
+
+    @settings(max_examples=150, derandomize=True, deadline=None)
+    @given(data=st.data())
+    def test_any_string_is_an_architecture_or_refused(self, space: Space, data: st.DataObject) -> None:
+        text = data.draw(texts(space))
+        before = time.process_time()
+        try:
+            arch = space.parse(text)
+        except ValueError:
+            pass
+        else:
+            assert space.allows(arch)
+            assert space.parse(space.format(arch)) == arch
+        assert time.process_time() - before < 1
+
+    @settings(max_examples=100, derandomize=True, deadline=None)
+    @given(data=st.data())
+    def test_any_indices_are_an_architecture_or_refused(self, space: Space, data: st.DataObject) -> None:
+        most = max(len(decision.options) for decision in space.decisions)
+        arch = tuple(data.draw(st.lists(st.integers(-1, most), max_size=len(space.decisions) + 1)))
+        if space.allows(arch):
+            assert space.format(space.parse(space.format(arch))) == space.format(arch)
+        else:
+            with pytest.raises(ValueError, match="is no architecture of"):
+                space.format(arch)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from evaluators.remote import RemoteEvaluator, from_environment
+from evaluators.remote import RemoteEvaluator, service_at
 from oneshot.spaces.nasbench201 import ALL, CONV
 from tests.evaluators.service.serving import ARCHS, STRINGS, Counting, Served, accuracy, listening
 
@@ -170,6 +170,6 @@ def test_a_token_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "token").write_text("secret\n")
     with listening(Served(tmp_path, token="secret").app) as url:
         with pytest.raises(ValueError, match="refuses: expected the header 'Authorization"):
-            from_environment(url)
+            service_at(url)
         monkeypatch.setenv("ONESHOT_TOKEN_FILE", str(tmp_path / "token"))
-        assert len(from_environment(url)(ARCHS[:2])) == 2
+        assert len(service_at(url)(ARCHS[:2])) == 2

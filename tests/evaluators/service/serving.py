@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from benchmarks.table import Benchmark, write
 from evaluators.base import Prediction, Predictions
 from evaluators.service.app import create_app
 from evaluators.service.limits import Limits
-from evaluators.service.server import bound
+from evaluators.service.server import Http, bound
 from evaluators.store import Stored
 from evaluators.table import TableEvaluator
 from oneshot.space import Arch, Space
@@ -73,20 +73,25 @@ class Served:
     """An application over a file in `folder`; `run` gives a coroutine its client while the service runs."""
 
     def __init__(self, folder: Path, evaluator: Any = None, truth: Benchmark | None = None, **limits: Any) -> None:
-        token = limits.pop("token", None)
+        token, timeout = limits.pop("token", None), limits.pop("timeout", 60.0)
         self.evaluator = evaluator or Counting()
         limits = {"batch": 8, **limits}
-        self.store = Stored(self.evaluator, folder / "p.sqlite", chunk=limits["batch"])
+        self.store = Stored(self.evaluator, folder / "p.sqlite", limits["batch"], timeout)
         self.app = create_app(self.store, TableEvaluator(truth) if truth else None, Limits(**limits), token)
         self.service = self.app.state.service
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[httpx.AsyncClient]:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        async with (
+            self.app.router.lifespan_context(self.app),
+            httpx.AsyncClient(transport=transport, base_url="http://service") as client,
+        ):
+            yield client
+
     def run(self, ask: Callable[[httpx.AsyncClient], Awaitable[Result]]) -> Result:
         async def inside() -> Result:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-            async with (
-                self.app.router.lifespan_context(self.app),
-                httpx.AsyncClient(transport=transport, base_url="http://service") as client,
-            ):
+            async with self.running() as client:
                 return await ask(client)
 
         return asyncio.run(asyncio.wait_for(inside(), 60))
@@ -98,11 +103,23 @@ class Served:
         return self.run(lambda client: client.post("/v1/predictions", json={"architectures": archs}, **options))
 
 
+def failed(answer: httpx.Response, status: int, words: str = "") -> None:
+    """The one shape."""
+    assert answer.status_code == status, answer.text
+    document = answer.json()
+    assert list(document) == ["error"]
+    assert set(document["error"]) == {"status", "code", "message"}
+    assert document["error"]["status"] == status
+    assert words in document["error"]["message"], document
+    assert answer.headers["content-type"] == "application/json"
+    assert "Traceback" not in answer.text
+
+
 @contextmanager
 def listening(app: FastAPI) -> Iterator[str]:
     """The address of an application that answers on a socket, in a thread."""
     with bound("127.0.0.1", 0) as socket:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", http=Http, timeout_graceful_shutdown=5))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
         thread.start()
         try:

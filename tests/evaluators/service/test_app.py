@@ -22,19 +22,7 @@ from oneshot.provenance import fingerprint
 from oneshot.spaces import SPACES
 from oneshot.spaces.fairnas import ALL as FAIRNAS
 from oneshot.spaces.nasbench201 import ALL, EDGES
-from tests.evaluators.service.serving import ARCHS, STRINGS, Counting, Served, accuracy, table, until
-
-
-def failed(answer: httpx.Response, status: int, words: str = "") -> None:
-    """The one shape."""
-    assert answer.status_code == status, answer.text
-    document = answer.json()
-    assert list(document) == ["error"]
-    assert set(document["error"]) == {"status", "code", "message"}
-    assert document["error"]["status"] == status
-    assert words in document["error"]["message"], document
-    assert answer.headers["content-type"] == "application/json"
-    assert "Traceback" not in answer.text
+from tests.evaluators.service.serving import ARCHS, STRINGS, Counting, Served, accuracy, failed, table, until
 
 
 def test_strings_and_indices_in_their_order(tmp_path: Path) -> None:
@@ -257,7 +245,7 @@ def test_a_full_queue_and_a_deadline(tmp_path: Path) -> None:
         assert int(answer.headers["retry-after"]) >= 1
         failed(await running, 504, "not all of 2 architectures were evaluated within 0.3 seconds")
         failed(await waiting, 504)
-        assert served.service.batcher.waiting == 0
+        await until(lambda: served.service.batcher.waiting == 0)
         served.evaluator.free.set()
         assert (await post(STRINGS[:2])).status_code == 200
         assert served.evaluator.asked == ARCHS[:2]  # what ran at the deadline was kept
