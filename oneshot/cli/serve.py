@@ -29,7 +29,8 @@ def main(argv: Sequence[str]) -> None:
     with bound(args.host, args.port) as listening:
         run = open_run(args.run, args.data_dir, device(args))
         evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images)
-        store = Stored(evaluator, args.store or Path(args.run) / "predictions.sqlite", chunk=limits.batch)
+        path = args.store or Path(args.run) / "predictions.sqlite"
+        store = Stored(evaluator, path, limits.batch, timeout=limits.deadline / 2)  # to say why, before it is over
         app = create_app(store, _truth(args, evaluator.space), limits, token, _size(run))
         host = f"[{args.host}]" if ":" in args.host else args.host
         address = f"http://{host}:{listening.getsockname()[1]}"
