@@ -67,13 +67,14 @@ class Service:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        self.batcher.start()
-        refreshing = asyncio.create_task(self._refresh())
-        try:
-            yield
-        finally:
-            refreshing.cancel()
-            await self.batcher.stop()
+        with self.store.held():
+            self.batcher.start()
+            refreshing = asyncio.create_task(self._refresh())
+            try:
+                yield
+            finally:
+                refreshing.cancel()
+                await self.batcher.stop()
 
     async def predict(self, archs: Sequence[Arch | str], request: Request) -> list[dict[str, Any]]:
         """The records of architectures; a string is looked up before it is parsed."""

@@ -66,6 +66,16 @@ def test_what_was_reported_survives_a_stop(tmp_path: Path) -> None:
     assert again == ARCHS[:10]
 
 
+def test_a_held_file_keeps_its_log_until_it_is_let_go(tmp_path: Path) -> None:
+    stored, log = Stored(Counting(), tmp_path / "p.sqlite"), tmp_path / "p.sqlite-wal"
+    with stored.held():
+        stored(ARCHS[:3])
+        assert log.stat().st_size > 0
+        assert Stored(Counting(), tmp_path / "p.sqlite").count() == 3
+    assert not log.exists()
+    assert stored.count() == 3
+
+
 def test_damage_is_named(tmp_path: Path) -> None:
     path = tmp_path / "p.sqlite"
     path.write_bytes(b"no database at all" * 100)

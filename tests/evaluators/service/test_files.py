@@ -114,11 +114,12 @@ SPOILS = (spoil_garbage, spoil_truncated, spoil_pages)
 
 @pytest.mark.parametrize("spoil", [*SPOILS, spoil_missing])
 def test_a_file_that_is_damaged_while_it_is_used(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    Served(tmp_path).post(STRINGS[:150])
     served, path = Served(tmp_path), tmp_path / "p.sqlite"
+    intact = path.read_bytes()
 
     async def ask(client: httpx.AsyncClient) -> None:
         await right(client, 0, 150)
-        intact = path.read_bytes()
         assert (await client.get("/readyz")).json() == {"status": "ready"}
         spoil(path)
         failed(await client.get("/readyz"), 503, "p.sqlite")
