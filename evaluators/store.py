@@ -27,8 +27,8 @@ class Stored:
     """An evaluator that asks another one only for what the file does not hold; predictions are kept by protocol.
 
     Every `chunk` predictions are committed together, or as many of those still to be made as a function says. Several
-    processes may share the file, and wait `timeout` seconds for each other at most. ValueError where the file is damaged
-    or no such database; OSError where it cannot be written.
+    processes may share the file, and wait `timeout` seconds for each other at most. ValueError where the file is
+    damaged or no such database; OSError where it cannot be written.
     """
 
     def __init__(
