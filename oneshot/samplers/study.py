@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from oneshot.samplers.base import Sampler
 from oneshot.samplers.encoding import ByNumbers, Encoding
 from oneshot.samplers.vae import Vae, VaeSettings
 from oneshot.space import Arch
@@ -39,16 +38,29 @@ def trained_vae(
     return vae
 
 
-def best_of(
-    sampler: Sampler,
-    accuracies: Accuracies,
-    rng: np.random.Generator,
-    counts: Sequence[int] = COUNTS,
-    repetitions: int = 20,
-) -> np.ndarray:
-    """The highest accuracy [repetitions, counts] of the first 10, 50, ... draws, which are new in every repetition."""
-    if not counts or min(counts) < 1 or repetitions < 1:
-        raise ValueError(f"expected counts and repetitions of at least 1, got {tuple(counts)} and {repetitions}")
-    archs = sampler.draw(max(counts) * repetitions, rng)
-    highest = np.maximum.accumulate(accuracies(archs).reshape(repetitions, -1), axis=1)
-    return highest[:, np.array(counts) - 1]
+def best_of(values: np.ndarray, counts: Sequence[int] = COUNTS) -> np.ndarray:
+    """The highest [..., counts] of the first 10, 50, ... of draws [..., draws]."""
+    if not counts or min(counts) < 1 or max(counts) > values.shape[-1]:
+        raise ValueError(f"expected counts from 1 to the {values.shape[-1]} draws, got {tuple(counts)}")
+    return np.maximum.accumulate(values, axis=-1)[..., np.array(counts) - 1]
+
+
+def expected_best(values: np.ndarray, shares: np.ndarray, counts: Sequence[int] = COUNTS) -> np.ndarray:
+    """What `best_of` expects, [counts], if every draw is `values[i]` with the chance `shares[i]`."""
+    sorted_V, below_V = _distribution(values, shares)
+    highest = np.diff(below_V[None] ** np.array(counts)[:, None], axis=1, prepend=0.0)
+    return highest @ sorted_V
+
+
+def best_quantile(values: np.ndarray, shares: np.ndarray, q: float, counts: Sequence[int] = COUNTS) -> np.ndarray:
+    """The lowest value that `best_of` does not exceed with the chance `q`, [counts]."""
+    sorted_V, below_V = _distribution(values, shares)
+    at = np.searchsorted(below_V, q ** (1 / np.array(counts)) - 1e-12)
+    return sorted_V[np.minimum(at, len(sorted_V) - 1)]
+
+
+def _distribution(values: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values in order, and the chance that a draw is at most that."""
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(shares[order])
+    return values[order], below / below[-1]

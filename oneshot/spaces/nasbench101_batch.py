@@ -112,24 +112,14 @@ class Cells:
     @classmethod
     def _pruned(cls, bits_N: np.ndarray, labels_N5: np.ndarray) -> Cells:
         """The vectorised `Cell.pruned` of cells with seven vertices; ValueError where `Cell.trouble` says so."""
-        into = [bits_N >> COLUMN[b] & (1 << b) - 1 for b in range(MAX_VERTICES)]
-        reached, needed = np.ones_like(bits_N), np.full_like(bits_N, 1 << MAX_VERTICES - 1)
-        for b in range(1, MAX_VERTICES):
-            reached |= (into[b] & reached != 0).astype(np.int64) << b
-        for b in reversed(range(MAX_VERTICES)):
-            needed |= np.where(needed >> b & 1, into[b], 0)
-        live = [(reached & needed) >> v & 1 for v in range(MAX_VERTICES)]
-        place = np.cumsum(live, axis=0) - live
-        pruned_N = np.zeros_like(bits_N)
-        for k, (a, b) in enumerate(EDGES):
-            pruned_N |= (bits_N >> k & live[a] & live[b]) << COLUMN[place[b]] + place[a]
-        edges_N = sum(pruned_N >> k & 1 for k in range(len(EDGES)))
+        live, pruned_N = live_parts(bits_N)
 
         def explain(row: int) -> None:
             cell = Cell(int(bits_N[row]), tuple(labels_N5[row].tolist()))
             raise ValueError(f"{cell} is no cell of NAS-Bench-101: {cell.trouble()}")
 
-        _refuse((live[-1] == 0) | (edges_N > MAX_EDGES), explain)
+        _refuse(~are_cells(live, pruned_N), explain)
+        place = np.cumsum(live, axis=0) - live
         kept_N5 = np.full(labels_N5.shape, -1, np.int8)
         for v in range(1, INNER + 1):
             rows = np.flatnonzero(live[v])
@@ -179,9 +169,9 @@ class Cells:
     def canonical(self) -> Cells:
         """The canonical form of each cell."""
         bits_N, labels_N5 = np.empty_like(self.bits_N), np.full_like(self.labels_N5, -1)
-        for rows, bits, v in self._graphs:
+        for rows, bits, v in self.graphs:
             bits_N[rows], orders = orderings(bits, v)
-            labels_N5[rows, : v - 2] = _lowest(self.labels_N5[rows, : v - 2], orders)
+            labels_N5[rows, : v - 2] = lowest_labels(self.labels_N5[rows, : v - 2], orders)
         return Cells(bits_N, labels_N5)
 
     def costs(
@@ -189,7 +179,7 @@ class Cells:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The parameters, and the multiply-adds in millions, of each stand-alone network: `cost` of every cell."""
         sizes, totals_2N = (channels, modules, classes, image_size), np.empty((2, len(self)), np.int64)
-        for rows, bits, v in self._graphs:
+        for rows, bits, v in self.graphs:
             chosen = np.arange(v - 2), self.labels_N5[rows, : v - 2]
             for total_N, (always, added) in zip(totals_2N, terms(bits, v, *sizes), strict=True):
                 added_KO = np.array(added, np.int64).reshape(v - 2, len(OPERATIONS))
@@ -205,13 +195,38 @@ class Cells:
         }
 
     @cached_property
-    def _graphs(self) -> list[tuple[np.ndarray, int, int]]:
+    def graphs(self) -> list[tuple[np.ndarray, int, int]]:
         """For each different graph without labels: the rows that have it, its bits, its number of vertices."""
         keys_N = self.bits_N * (MAX_VERTICES + 1) + self.vertices_N
         order_N = np.argsort(keys_N, kind="stable")
         keys_G, starts_G = np.unique(keys_N[order_N], return_index=True)
         parts = np.split(order_N, starts_G)[1:]
         return [(rows, *divmod(int(key), MAX_VERTICES + 1)) for key, rows in zip(keys_G, parts, strict=True)]
+
+
+def live_parts(bits_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the seven vertices lie between input and output, [V, N] of 0 and 1, and the bits without the others."""
+    into = [bits_N >> COLUMN[b] & (1 << b) - 1 for b in range(MAX_VERTICES)]
+    reached, needed = np.ones_like(bits_N), np.full_like(bits_N, 1 << MAX_VERTICES - 1)
+    for b in range(1, MAX_VERTICES):
+        reached |= (into[b] & reached != 0).astype(np.int64) << b
+    for b in reversed(range(MAX_VERTICES)):
+        needed |= np.where(needed >> b & 1, into[b], 0)
+    live_VN = np.array([(reached & needed) >> v & 1 for v in range(MAX_VERTICES)])
+    place_VN = np.cumsum(live_VN, axis=0) - live_VN
+    pruned_N = np.zeros_like(bits_N)
+    for k, (a, b) in enumerate(EDGES):
+        pruned_N |= (bits_N >> k & live_VN[a] & live_VN[b]) << COLUMN[place_VN[b]] + place_VN[a]
+    return live_VN, pruned_N
+
+
+def edge_count(bits_N: np.ndarray) -> np.ndarray:
+    return sum((bits_N >> k & 1 for k in range(len(EDGES))), np.zeros_like(bits_N))
+
+
+def are_cells(live_VN: np.ndarray, pruned_N: np.ndarray) -> np.ndarray:
+    """Whether input and output are connected, by at most nine edges."""
+    return (live_VN[-1] == 1) & (edge_count(pruned_N) <= MAX_EDGES)
 
 
 @lru_cache(maxsize=1)
@@ -223,7 +238,7 @@ def models() -> Cells:
         for graph in _whole_graphs(v):
             lowest, orders = orderings(graph, v)
             if lowest == graph:
-                own = every_K[(_lowest(every_K, orders) == every_K).all(axis=1)]
+                own = every_K[(lowest_labels(every_K, orders) == every_K).all(axis=1)]
                 bits.append(np.full(len(own), graph))
                 labels.append(np.pad(own, ((0, 0), (0, INNER - v + 2)), constant_values=-1))
     return Cells(np.concatenate(bits), np.concatenate(labels))
@@ -245,7 +260,7 @@ def _whole_graphs(v: int) -> list[int]:
     return np.flatnonzero(good_N).tolist()
 
 
-def _lowest(labels_NK: np.ndarray, orders: Sequence[Sequence[int]]) -> np.ndarray:
+def lowest_labels(labels_NK: np.ndarray, orders: Sequence[Sequence[int]]) -> np.ndarray:
     """The lowest of each row of labels under the given orders of the inner vertices."""
     choices_NOK = labels_NK[:, np.array(orders, np.intp) - 1]
     weights_K = len(OPERATIONS) ** np.arange(labels_NK.shape[1])[::-1]

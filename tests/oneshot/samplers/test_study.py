@@ -11,8 +11,7 @@ import pytest
 
 from oneshot.samplers.encoding import ByNumbers, Independent
 from oneshot.samplers.exact_edges import encoding_of
-from oneshot.samplers.study import best_of, trained_vae
-from oneshot.samplers.uniform import Uniform
+from oneshot.samplers.study import best_of, best_quantile, expected_best, trained_vae
 from oneshot.samplers.vae import VaeSettings
 from oneshot.space import Arch
 from oneshot.spaces.nasbench101 import ALL
@@ -23,25 +22,30 @@ SETTINGS = VaeSettings(keep=0.25, iterations=100, hidden=16, latent=2, learning_
 
 
 def digits(archs: list[Arch]) -> np.ndarray:
-    """The architecture as a number in [0, 1) to base 4, so that uniform sampling is uniform there."""
+    """The architecture as a number in [0, 1) to base 4: uniform there, if architectures are."""
     return np.array(archs) @ 0.25 ** np.arange(1, 7)
 
 
 def test_the_best_of_uniform_draws_is_n_by_n_plus_1() -> None:
-    best = best_of(Uniform(SPACE), digits, np.random.default_rng(0), (1, 4, 9), repetitions=3_000)
+    values = np.random.default_rng(0).random((3_000, 10))
+    best = best_of(values, (1, 4, 9))
     assert best.shape == (3_000, 3)
-    assert (np.diff(best, axis=1) >= 0).all()
     assert best.mean(axis=0) == pytest.approx([1 / 2, 4 / 5, 9 / 10], abs=0.02)
+    assert best[7].tolist() == [values[7, 0], values[7, :4].max(), values[7, :9].max()]
+    for counts in ((), (0, 3), (11,)):
+        with pytest.raises(ValueError, match="counts from 1 to the 10 draws"):
+            best_of(values, counts)
 
 
-def test_a_repetition_has_draws_of_its_own() -> None:
-    archs = Uniform(SPACE).draw(12, np.random.default_rng(1))
-    best = best_of(Uniform(SPACE), digits, np.random.default_rng(1), (2, 4), repetitions=3)
-    values = digits(archs)
-    assert best.tolist() == [[max(values[i : i + 2]), max(values[i : i + 4])] for i in (0, 4, 8)]
-    for counts, repetitions in (((), 1), ((0, 3), 1), ((3,), 0)):
-        with pytest.raises(ValueError, match="counts and repetitions of at least 1"):
-            best_of(Uniform(SPACE), digits, np.random.default_rng(0), counts, repetitions)
+def test_the_best_in_closed_form() -> None:
+    """A fair coin has heads among k throws but for 2^-k; a die of unequal chances is thrown."""
+    coin = np.array([1.0, 0.0]), np.array([0.5, 0.5])
+    assert expected_best(*coin, (1, 2, 10)) == pytest.approx([1 / 2, 3 / 4, 1 - 2**-10])
+    assert best_quantile(*coin, 0.25, (1, 2, 3)).tolist() == [0, 0, 1]
+    faces, chances = np.arange(1.0, 7), np.array([6, 5, 4, 3, 2, 1]) / 21
+    best = best_of(np.random.default_rng(1).choice(faces, (20_000, 5), p=chances), (1, 2, 5))
+    assert expected_best(faces, chances, (1, 2, 5)) == pytest.approx(best.mean(axis=0), abs=0.05)
+    assert best_quantile(faces, chances, 0.9, (1, 2, 5)).tolist() == np.quantile(best, 0.9, axis=0).tolist()
 
 
 def test_a_vae_of_the_best_draws_better_and_noise_takes_that_away() -> None:
