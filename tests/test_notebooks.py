@@ -42,5 +42,18 @@ def test_inter_choice(real_data: Path) -> None:
         assert word in text(outputs)
 
 
+def test_vaenas() -> None:
+    outputs = executed("vaenas")
+    assert figures(outputs) == 2
+    for word in (
+        "cells of nine edges",
+        "learned from, vae, noise 0.5",
+        "above 93.5%",
+        "parameters",
+        "truth with noise 0.1",
+    ):
+        assert word in text(outputs)
+
+
 def test_every_notebook_is_tested() -> None:
-    assert {path.stem for path in FOLDER.glob("*.ipynb")} == {"improvement", "inter_choice"}
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == {"improvement", "inter_choice", "vaenas"}

@@ -43,6 +43,6 @@ def test_cells_of_nine_edges_are_drawn_as_often_as_counted() -> None:
     found = drawn.facts()
     for name, values in models().facts().items():
         error = np.sqrt((shares @ values**2 - (shares @ values) ** 2) / len(drawn))
-        assert found[name].mean() == pytest.approx(shares @ values, abs=4 * error), name
+        assert found[name].mean() == pytest.approx(shares @ values, abs=float(4 * error)), name
     sizes = np.bincount(models().vertices_N, shares, 8)
     assert np.bincount(drawn.vertices_N, minlength=8) / len(drawn) == pytest.approx(sizes, abs=0.04)
