@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from functools import partial
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from oneshot.space import Arch, Space
 
 Measure = Callable[[Arch, int], Mapping[str, float]]
 """Trains one architecture with one seed; must be picklable. Returns at least test_accuracy and valid_accuracy."""
+Pool = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]]
+"""Calls a function with each of the tuples; number and result of each, as they come."""
 
 
 def create(
@@ -32,17 +35,18 @@ def create(
     prefix: str,
     protocol: Mapping[str, Any],
     notes: Mapping[str, Any],
-    workers: int = 1,
+    workers: int | Pool = 1,
     on_start: Callable[[int], None] = lambda finished: None,
     on_result: Callable[[], None] = lambda: None,
 ) -> Benchmark:
     """Measure every architecture with every seed, and write the table `target` when all is done.
 
-    `protocol` is what the results depend on; `notes` stand beside it in the table's metadata. Finished trainings stand
-    in `TARGET.journal`: the same call continues from it, another one's journal is refused with a ValueError that names
-    the difference. `on_start` is told how many were finished before, `on_result` is called after each new one. Columns:
-    `PREFIX_test`, `PREFIX_valid` (means over the seeds, percent), `PREFIX_test_seedN`, `seconds` (of one training);
-    those of validation images are left out where these are the test images, and would look like a perfect ceiling.
+    `workers` are so many processes here, or a pool of them such as a cluster. `protocol` is what the results depend on;
+    `notes` stand beside it in the table's metadata. Finished trainings stand in `TARGET.journal`: the same call
+    continues from it, another one's journal is refused with a ValueError that names the difference. `on_start` is told
+    how many were finished before, `on_result` is called after each new one. Columns: `PREFIX_test`, `PREFIX_valid`
+    (means over the seeds, percent), `PREFIX_test_seedN`, `seconds` (of one training); those of validation images are
+    left out where these are the test images, and would look like a perfect ceiling.
     """
     target = Path(target)
     if not archs or not seeds:
@@ -52,7 +56,9 @@ def create(
     names = {arch: space.format(arch) for arch in archs}
     open_tasks = [(arch, seed) for arch, seed in wanted if (names[arch], seed) not in journal.results]
     on_start(len(wanted) - len(open_tasks))
-    for arch, seed, result in _measured(open_tasks, measure, workers):
+    pool = partial(_processes, workers=workers) if isinstance(workers, int) else workers
+    for number, result in pool(measure, open_tasks):
+        arch, seed = open_tasks[number]
         journal.add(names[arch], seed, result)
         on_result()
     columns = _columns([[journal.results[names[arch], seed] for seed in seeds] for arch in archs], seeds, prefix)
@@ -108,22 +114,19 @@ class Journal:
             os.fsync(file.fileno())
 
 
-def _measured(
-    tasks: Sequence[tuple[Arch, int]], measure: Measure, workers: int
-) -> Iterator[tuple[Arch, int, Mapping[str, float]]]:
-    """Results as they come, from this process or from several others."""
+def _processes(work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[tuple[int, Any]]:
+    """A pool of this process alone, or of several others."""
     if workers <= 1:
-        yield from ((arch, seed, measure(arch, seed)) for arch, seed in tasks)
+        yield from ((number, work(*task)) for number, task in enumerate(tasks))
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_prepare_worker) as pool:
-        pending = {pool.submit(measure, arch, seed): (arch, seed) for arch, seed in tasks}
+        pending = {pool.submit(work, *task): number for number, task in enumerate(tasks)}
         try:
             while pending:
                 done, _ = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
-                    arch, seed = pending.pop(future)
-                    yield arch, seed, future.result()
+                    yield pending.pop(future), future.result()
         finally:
             pool.shutdown(cancel_futures=True)
 

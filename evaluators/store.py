@@ -26,9 +26,9 @@ CREATE TABLE IF NOT EXISTS predictions (
 class Stored:
     """An evaluator that asks another one only for what the file does not hold; predictions are kept by protocol.
 
-    Every `chunk` predictions are committed together, or as many of those still to be made as a function says. Several
-    processes may share the file, and wait `timeout` seconds for each other at most. ValueError where the file is
-    damaged or no such database; OSError where it cannot be written.
+    Every `chunk` predictions are committed together, or as many of those still to be made as a function says, or every
+    part of an evaluator that has `stream`. Several processes may share the file, and wait `timeout` seconds for each
+    other at most. ValueError where the file is damaged or no such database; OSError where it cannot be written.
     """
 
     def __init__(
@@ -63,15 +63,23 @@ class Stored:
         missing = [arch for arch in wanted if arch not in known]
         if self.chunk != 1:
             missing.sort()  # neighbours have much in common, which an evaluator may share
-        while missing:
-            size = self.chunk if isinstance(self.chunk, int) else self.chunk(missing)
-            part, missing = missing[:size], missing[size:]
-            values = self.evaluator(part).values
+        for part, values in self._made(missing):
             self.keep(part, values)
             known.update(zip(part, values, strict=True))
             if on_chunk is not None:
                 on_chunk(part, values)
         return Predictions(self.space, tuple(archs), tuple(known[arch] for arch in archs), self.protocol)
+
+    def _made(self, archs: Sequence[Arch]) -> Iterator[tuple[Sequence[Arch], Sequence[Prediction]]]:
+        """Predictions as they come: in the evaluator's own parts if it streams, or `chunk` after `chunk`."""
+        stream = getattr(self.evaluator, "stream", None)
+        if stream is not None:
+            yield from stream(archs)
+            return
+        while archs:
+            size = self.chunk if isinstance(self.chunk, int) else self.chunk(archs)
+            part, archs = archs[:size], archs[size:]
+            yield part, self.evaluator(part).values
 
     @contextmanager
     def held(self) -> Iterator[None]:

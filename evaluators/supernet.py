@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from evaluators.base import Prediction, Predictions, Seen
 from evaluators.sharing import Sharing
-from oneshot.catalogue import Run
+from oneshot.catalogue import Run, open_run
 from oneshot.data import ImageSource
 from oneshot.gates import Gates, fixed
 from oneshot.nn.norm import batch_norms
@@ -253,6 +254,13 @@ def of_run(
     return SupernetEvaluator(
         run.net, run.space, run.train, valid, norm, batch_size, precision, provenance, memory, together
     )
+
+
+def of_folder(
+    path: str | Path, data_dir: str | Path | None = None, device: str = "cpu", **settings: Any
+) -> SupernetEvaluator:
+    """The evaluator of the run in a folder, with the settings of `of_run`."""
+    return of_run(open_run(path, data_dir, device), **settings)
 
 
 @contextmanager

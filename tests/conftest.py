@@ -11,12 +11,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from torch import Tensor
 
 from oneshot.data import Dataset, Images, load
+
+if TYPE_CHECKING:
+    from evaluators.actors import Cluster
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and their children, ignore it
 
@@ -47,6 +51,16 @@ def few(digits: Dataset) -> tuple[Images, Images]:
     """96 training and 64 validation digits."""
     train, valid = digits.split("half")
     return train.subset(slice(0, 96)), valid.subset(slice(0, 64))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Two actors on a Ray of this machine, which has four CPUs by its own account, and stays until the end."""
+    pytest.importorskip("ray", reason='needs Ray: pip install -e ".[ray]"')
+    from evaluators.actors import Cluster
+
+    with Cluster("local", actors=4), Cluster(actors=2) as two:
+        yield two
 
 
 @pytest.fixture(autouse=True)

@@ -230,7 +230,9 @@ def keep(rows: Iterable[Row]) -> None:
         frame = pd.concat([old.loc[stays], frame], ignore_index=True)
     kinds = {"what": "category", "sampler": "category", "repetition": "int16", "at": "float32", "value": "float32"}
     with replacing(path) as temporary:
-        frame.sort_values(by=names[:2], kind="stable").astype(kinds).to_parquet(temporary, compression="zstd", index=False)
+        frame.sort_values(by=names[:2], kind="stable").astype(kinds).to_parquet(
+            temporary, compression="zstd", index=False
+        )
 
 
 def main() -> None:

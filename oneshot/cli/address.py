@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from evaluators.remote import RemoteEvaluator
 
 DECIDED = (
-    "--standalone", "--batch-norm", "--batch-size", "--images", "--together", "--memory", "--device", "--threads"
+    "--standalone", "--batch-norm", "--batch-size", "--images", "--together", "--memory", "--device", "--threads",
+    "--cluster", "--workers",
 )  # fmt: skip
 """Options of a run folder, which a service decides itself."""
 

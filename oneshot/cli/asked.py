@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oneshot.cli.address import connected
-from oneshot.cli.options import device
+from oneshot.cli.options import device, spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from evaluators.actors import Cluster
     from evaluators.base import Evaluator, Predictions
     from evaluators.store import Stored
     from evaluators.table import TableEvaluator
@@ -58,8 +60,8 @@ class Opened:
             self.progress.advance(n)
 
 
-def opened(args: Any, argv: Sequence[str]) -> Opened:
-    """The evaluator that the arguments name; its evaluations are kept where they took work."""
+def opened(args: Any, argv: Sequence[str], cluster: Cluster | None = None) -> Opened:
+    """The evaluator that the arguments name, on the cluster if any; evaluations are kept where they took work."""
     if bool(args.run) == bool(args.benchmark):
         raise ValueError("say what to ask: a run folder, or --benchmark NAME (one of these)")
     if args.standalone < 0:
@@ -71,11 +73,17 @@ def opened(args: Any, argv: Sequence[str]) -> Opened:
         store = Stored(service, args.store, chunk=service.batch) if args.store else None
         return Opened(service, service.network, store=store)
     if args.benchmark:
+        if cluster is not None:
+            raise ValueError("--cluster evaluates a run folder; a table has its answers already")
         return _opened_table(args)
-    found = _opened_standalone(args) if args.standalone else _opened_run(args)
+    found = _opened_standalone(args, cluster) if args.standalone else _opened_run(args, cluster)
     name = "standalone.sqlite" if args.standalone else "predictions.sqlite"
     found.store = Stored(found.evaluator, args.store or Path(args.run) / name, chunk=1 if args.standalone else TOGETHER)
     return found
+
+
+def is_url(text: str) -> bool:
+    return text.startswith(("http://", "https://"))
 
 
 def _opened_table(args: Any) -> Opened:
@@ -90,16 +98,18 @@ def _opened_table(args: Any) -> Opened:
     return Opened(table, size, table=table)
 
 
-def _opened_run(args: Any) -> Opened:
-    from evaluators.supernet import of_run
+def _opened_run(args: Any, cluster: Cluster | None) -> Opened:
+    from evaluators.supernet import of_folder, of_run
     from oneshot.catalogue import open_run
 
-    run = open_run(args.run, args.data_dir, device(args))
-    evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images)
+    settings = {"norm": args.batch_norm, "batch_size": args.batch_size, "images": args.images}
+    run = open_run(args.run, args.data_dir, "cpu" if cluster else device(args))
+    make = partial(of_folder, args.run, args.data_dir, cluster.device) if cluster else partial(of_run, run)
+    evaluator = spread(partial(make, **settings), cluster, TOGETHER)
     return _with_network(evaluator, run.config, run.valid, run.dataset.classes)
 
 
-def _opened_standalone(args: Any) -> Opened:
+def _opened_standalone(args: Any, cluster: Cluster | None) -> Opened:
     from evaluators.standalone import Standalone, StandaloneEvaluator
     from oneshot.checkpoint import RunFolder
     from oneshot.data import load
@@ -107,9 +117,9 @@ def _opened_standalone(args: Any) -> Opened:
 
     config, recipe = unflat(RunFolder(args.run).config)
     recipe = replace(recipe, epochs=args.standalone, split_epoch=0)
-    where = device(args)
-    dataset = load(config.dataset, args.data_dir, config.image_size or None, where)
-    evaluator = StandaloneEvaluator(Standalone(config, recipe, args.data_dir, where))
+    standalone = Standalone(config, recipe, args.data_dir, device(args, cluster))
+    dataset = load(config.dataset, args.data_dir, config.image_size or None, "cpu" if cluster else standalone.device)
+    evaluator = spread(partial(StandaloneEvaluator, standalone), cluster, 1)
     return _with_network(evaluator, config, dataset.split(config.split)[1], dataset.classes)
 
 

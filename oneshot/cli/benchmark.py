@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oneshot.cli.options import add_data_dir, add_machine, add_recipe, chosen, parser, print_table
+from oneshot.cli.options import add_cluster, add_data_dir, add_machine, add_recipe, chosen, parser, print_table
 
 if TYPE_CHECKING:
     from benchmarks.table import Benchmark
@@ -61,37 +61,36 @@ def create(argv: Sequence[str]) -> None:
     to.add_argument("--all", action="store_true", help="every architecture of the space")
     to.add_argument("--sample-seed", type=int, default=0, help="of --sample")
     to.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
-    to.add_argument("--workers", type=int, default=1, help="parallel processes, of one CPU thread each")
     of_supernets = ("method", "sampler", "bucket_weights", "seed", "context", "depth", "priors", "init_from")
     add_recipe(to, argv, skip=(*of_supernets, "split_epoch"))
+    add_cluster(to, "parallel processes, of one CPU thread each; or")
     add_machine(to)
     args = to.parse_args(list(argv))
     import numpy as np
 
     from benchmarks.custom import create as create_table
     from evaluators.standalone import Standalone
-    from oneshot.cli.options import device, every
+    from oneshot.cli.options import device, every, joined
     from oneshot.progress import Progress
     from oneshot.provenance import environment
     from oneshot.samplers.uniform import distinct
+    from oneshot.spaces import space_named
 
     if args.target.suffix != ".parquet":
         raise ValueError(f"a table is written as .parquet, got {args.target.name!r}")
-    if args.workers < 1:
-        raise ValueError(f"--workers must be at least 1, got {args.workers}")
     if args.sample < 1 and not args.all:
         raise ValueError(f"--sample must be at least 1, got {args.sample}")
     config, recipe = unflat({**flat(Config(), Recipe()), **chosen(args, Config, Recipe)})
-    standalone = Standalone(config, recipe, args.data_dir, device(args))
-    space = standalone.space
+    space = space_named(config.space)
     archs = every(space) if args.all else distinct(space, args.sample, np.random.default_rng(args.sample_seed))
     seeds = list(dict.fromkeys(args.seeds))
     command = "oneshot benchmark create " + " ".join(argv)
     prefix = Path(config.dataset).stem
-    with Progress("train", len(archs) * len(seeds), "trainings") as progress:
+    with joined(args) as cluster, Progress("train", len(archs) * len(seeds), "trainings") as progress:
+        standalone = Standalone(config, recipe, args.data_dir, device(args, cluster))
         table = create_table(
             args.target, space, archs, seeds, standalone.measure, prefix,
-            standalone.protocol, {"command": command, "environment": environment()}, args.workers,
+            standalone.protocol, {"command": command, "environment": environment()}, cluster or args.workers or 1,
             on_start=progress.begin, on_result=progress.advance,
         )  # fmt: skip
     print(f"{args.target}: {len(table)} architectures, columns {', '.join(table.columns)}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
@@ -13,6 +14,8 @@ from oneshot.presets import PRESETS, preset
 from oneshot.recipe import Config, Recipe, flat
 
 if TYPE_CHECKING:
+    from evaluators.actors import Cluster
+    from evaluators.base import Evaluator
     from oneshot.space import Arch, Space
 
 WIDTH = 100
@@ -82,8 +85,43 @@ def add_data_dir(to: Any) -> None:
     )
 
 
-def device(args: Any) -> str:
-    """The device that was asked for; ValueError where there is none such."""
+def add_cluster(to: Any, processes: str = "") -> None:
+    where = "work on Ray: local, or HOST:PORT of a running cluster; one process a GPU, else one for --threads CPUs"
+    to.add_argument("--cluster", type=str, default="", help=where)
+    to.add_argument("--workers", type=int | None, default=None, help=f"{processes} so many on the cluster".strip())
+
+
+@contextmanager
+def joined(args: Any) -> Iterator[Cluster | None]:
+    """The cluster that was asked for, if any; meanwhile, what is printed goes to the standard error, as Ray prints."""
+    if args.workers is not None and args.workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {args.workers}")
+    if not args.cluster:
+        yield None
+        return
+    from evaluators.actors import Cluster
+
+    with (
+        redirect_stdout(sys.stderr),
+        Cluster(args.cluster, args.workers or 0, args.threads or 1, args.device) as cluster,
+    ):
+        print(f"cluster: {cluster.size} x {cluster.device}")
+        yield cluster
+
+
+def spread(make: Callable[[], Evaluator], cluster: Cluster | None, shard: int) -> Evaluator:
+    """The evaluator that `make` makes: here, or in every process of the cluster, for `shard` architectures a time."""
+    if cluster is None:
+        return make()
+    from evaluators.cluster import ClusterEvaluator
+
+    return ClusterEvaluator(make, cluster, shard)
+
+
+def device(args: Any, cluster: Cluster | None = None) -> str:
+    """The device that was asked for, or what the cluster has; ValueError where there is none such."""
+    if cluster is not None:
+        return cluster.device
     import torch
 
     if args.threads < 0:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from oneshot.cli.address import add_token, connected
-from oneshot.cli.options import add_machine, device, every, parser, print_json, print_table
+from oneshot.cli.options import add_cluster, add_machine, device, every, joined, parser, print_json, print_table, spread
 
 if TYPE_CHECKING:
-    from evaluators.base import Predictions
+    from evaluators.actors import Cluster
+    from evaluators.base import Evaluator, Predictions
     from evaluators.remote import RemoteEvaluator
     from evaluators.store import Stored
-    from evaluators.supernet import SupernetEvaluator
     from oneshot.space import Arch, Space
 
-    Asked = SupernetEvaluator | RemoteEvaluator
-
+SHARD = 16
+"""Architectures that a process of a cluster is given at a time."""
 EXAMPLE = "oneshot predict runs/paper-1 --sample 1000 --out predictions.parquet"
 
 
@@ -27,9 +28,11 @@ def main(argv: Sequence[str]) -> None:
         raise ValueError(f"--top must be at least 1, or 0 for all, got {args.top}")
     if args.out is not None and not args.out.parent.is_dir():
         raise FileNotFoundError(f"--out: {args.out.parent} is no folder")
-    evaluator = connected(args, argv) or _of_run(args)
-    archs = _wanted(args, evaluator.space)
-    predictions = _best(args, evaluator, archs) if args.top else _all(args, evaluator, archs)
+    service = connected(args, argv)
+    with joined(args) as cluster:
+        evaluator = service or _of_run(args, cluster)
+        archs = _wanted(args, evaluator.space)
+        predictions = _best(args, evaluator, archs) if args.top else _all(args, evaluator, archs)
     if args.out is not None:
         predictions.save(args.out)
     if args.json:
@@ -44,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
             print(f"{args.out}: {len(rows)} predictions")
 
 
-def _all(args: Any, evaluator: Asked, archs: Sequence[Arch]) -> Predictions:
+def _all(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions:
     from evaluators.supernet import SupernetEvaluator
     from oneshot.progress import Progress
 
@@ -62,7 +65,7 @@ def _all(args: Any, evaluator: Asked, archs: Sequence[Arch]) -> Predictions:
         return _kept(args, evaluator)(archs, on_chunk=settle)
 
 
-def _best(args: Any, evaluator: Asked, archs: Sequence[Arch]) -> Predictions:
+def _best(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions:
     """The --top best; all that saw every image are kept, as predictions like any other."""
     from evaluators.base import Predictions, Seen
     from evaluators.racing import race, ranked
@@ -72,7 +75,7 @@ def _best(args: Any, evaluator: Asked, archs: Sequence[Arch]) -> Predictions:
 
     stored = _kept(args, evaluator)
     if not isinstance(evaluator, SupernetEvaluator) or not isinstance(stored, Stored):
-        raise ValueError("--top needs the network of a run folder here; a service has /v1/ranking")
+        raise ValueError("--top needs a run folder, and no --cluster; a service has /v1/ranking")
     space, slices, found = evaluator.space, Slices(evaluator), stored.known(archs)
     if len(found) == len(set(archs)):  # all were predicted before
         best = ranked(space, found)[: args.top]
@@ -117,27 +120,29 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--json", action="store_true", help="print one JSON document")
     to.add_argument("--show", type=int, default=20, help="rows of the printed table")
     add_token(to)
+    add_cluster(to)
     add_machine(to)
     return to.parse_args(list(argv))
 
 
-def _of_run(args: Any) -> SupernetEvaluator:
-    from evaluators.supernet import of_run
-    from oneshot.catalogue import open_run
+def _of_run(args: Any, cluster: Cluster | None) -> Evaluator:
+    from evaluators.supernet import of_folder
 
     together = None if args.together == "auto" else args.together
-    run = open_run(args.run, args.data_dir, device(args))
-    return of_run(run, args.batch_norm, args.batch_size, args.images, args.memory, together)
+    settings = {"norm": args.batch_norm, "batch_size": args.batch_size, "images": args.images}
+    settings |= {"memory": args.memory, "together": together}
+    make = partial(of_folder, args.run, args.data_dir, device(args, cluster), **settings)
+    return spread(make, cluster, together or SHARD)
 
 
-def _kept(args: Any, evaluator: Asked) -> Stored | RemoteEvaluator:
+def _kept(args: Any, evaluator: Evaluator) -> Stored | RemoteEvaluator:
     """A run's predictions are kept in its folder; a service keeps its own, and --store also keeps them here."""
     from evaluators.remote import RemoteEvaluator
     from evaluators.store import Stored
 
     if isinstance(evaluator, RemoteEvaluator):
         return Stored(evaluator, args.store, chunk=evaluator.batch) if args.store else evaluator
-    return Stored(evaluator, args.store or Path(args.run) / "predictions.sqlite", chunk=evaluator.fitting)
+    return Stored(evaluator, args.store or Path(args.run) / "predictions.sqlite", getattr(evaluator, "fitting", SHARD))
 
 
 def _wanted(args: Any, space: Space) -> list[Arch]:

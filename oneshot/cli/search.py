@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oneshot.cli.address import add_token
-from oneshot.cli.options import add_machine, chosen, parser, print_json, print_table
+from oneshot.cli.options import add_cluster, add_machine, chosen, joined, parser, print_json, print_table
 
 if TYPE_CHECKING:
+    from evaluators.actors import Cluster
     from oneshot.cli.asked import Opened
     from oneshot.samplers.base import Sampler
     from oneshot.search.base import Measure, Task
@@ -25,13 +26,25 @@ MEASURES = ("params", "macs", "latency")
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
+    from oneshot.search.result import write
+
+    with joined(args) as cluster:
+        task, settings = _searched(args, argv, cluster)
+    if args.out is not None:
+        write(args.out, task, settings)
+        _draw(task, args.out)
+    _show(task, settings, args)
+
+
+def _searched(args: Any, argv: Sequence[str], cluster: Cluster | None) -> tuple[Task, dict[str, Any]]:
+    """The task when its search is done, and what it was."""
     import numpy as np
 
     from oneshot.cli.asked import opened
     from oneshot.progress import Progress
-    from oneshot.search.result import begin, write
+    from oneshot.search.result import begin
 
-    algorithm, asked = _algorithm(args), opened(args, argv)
+    algorithm, asked = _algorithm(args), opened(args, argv, cluster)
     task, costs = _task(args, asked)
     sampler, start, begins = _samplers(args, asked)
     settings = {
@@ -49,10 +62,7 @@ def main(argv: Sequence[str]) -> None:
     with Progress("search", algorithm.population * algorithm.generations, "architectures") as progress:
         asked.progress = progress
         algorithm(task, sampler, np.random.default_rng(args.seed), start)
-    if args.out is not None:
-        write(args.out, task, settings)
-        _draw(task, args.out)
-    _show(task, settings, args)
+    return task, settings
 
 
 def _arguments(argv: Sequence[str]) -> Any:
@@ -89,6 +99,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--out", type=Path | None, default=None, help="folder for the result, all candidates and figures")
     to.add_argument("--json", action="store_true", help="print one JSON document")
     add_token(to)
+    add_cluster(to)
     add_machine(to)
     return to.parse_args(list(argv))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from benchmarks.table import write
 from evaluators.base import Evaluator
+from evaluators.cluster import ClusterEvaluator
 from evaluators.remote import RemoteEvaluator
 from evaluators.service.app import create_app
 from evaluators.standalone import Standalone, StandaloneEvaluator
@@ -24,6 +26,7 @@ from oneshot.recipe import Config, Recipe
 from oneshot.samplers.uniform import distinct
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
+from tests.evaluators.cluster_work import table_in
 from tests.evaluators.service.serving import listening
 
 Few = tuple[Images, Images]
@@ -61,8 +64,12 @@ EVALUATORS: dict[str, Callable[[Few, Path, ExitStack], Evaluator]] = {
 ARCHS = [*distinct(ALL, 5, np.random.default_rng(0)), (0,) * 6]
 
 
-@pytest.fixture(params=EVALUATORS)
+@pytest.fixture(params=[*EVALUATORS, "cluster"])
 def evaluator(request: pytest.FixtureRequest, few: Few, tmp_path: Path) -> Iterator[Evaluator]:
+    if request.param == "cluster":
+        make = partial(table_in, table(tmp_path).benchmark.path)
+        yield ClusterEvaluator(make, request.getfixturevalue("cluster"), shard=2)
+        return
     with ExitStack() as stack:
         yield EVALUATORS[request.param](few, tmp_path, stack)
 

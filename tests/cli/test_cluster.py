@@ -1,0 +1,155 @@
+"""`--cluster`: the same results, no Ray left behind, and errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+from oneshot.cli import main
+
+if TYPE_CHECKING:
+    from evaluators.actors import Cluster
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAIN = "train --preset demo --channels 4 --cells 1 --epochs 1 --batch-size 64 --threads 1 --out {}"
+CREATE = (
+    "benchmark create {} --space nasbench201-conv --dataset digits --split half --channels 2 --cells 1 --epochs 1 "
+    "--batch-size 108 --sample 3 --seeds 0 1"
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cluster") / "run"
+    assert main(TRAIN.format(folder).split()) == 0
+    return folder
+
+
+def test_predictions_are_the_local_ones(cluster: Cluster, run: Path, tmp_path: Path) -> None:
+    ask = f"predict {run} --sample 12 --threads 1 --store {tmp_path}/{{0}}.sqlite --out {tmp_path}/{{0}}.json"
+    assert main(ask.format("here").split()) == 0
+    assert main([*ask.format("there").split(), "--cluster", "local", "--workers", "2", "--together", "4"]) == 0
+    here, there = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("here", "there"))
+    assert here == there
+
+
+def test_a_search_finds_the_same(cluster: Cluster, run: Path, tmp_path: Path) -> None:
+    ask = f"search {run} --algorithm random --population 6 --generations 2 --images 64 --threads 1"
+    for name, more in (("here", []), ("there", ["--cluster", "local", "--workers", "1"])):
+        out = ["--store", f"{tmp_path}/{name}.sqlite", "--out", f"{tmp_path}/{name}"]
+        assert main([*ask.split(), *out, *more]) == 0
+    files = sorted(path.name for path in (tmp_path / "here").iterdir() if path.suffix in (".json", ".csv", ".parquet"))
+    assert files
+    for name in files:
+        assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes(), name
+
+
+def test_a_benchmark_is_the_same_and_continues(cluster: Cluster, tmp_path: Path) -> None:
+    here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
+    assert main(CREATE.format(here).split()) == 0
+    assert main([*CREATE.format(there).split(), "--cluster", "local", "--workers", "1"]) == 0
+    columns = [name for name in pd.read_parquet(here).columns if name != "seconds"]
+    assert pd.read_parquet(here)[columns].equals(pd.read_parquet(there)[columns])
+    assert not (tmp_path / "there.parquet.journal").exists()
+
+
+def descendants(process: int) -> set[int]:
+    """Every process that comes from this one, by /proc."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+    found: set[int] = set()
+    new = {process}
+    while new:
+        found |= new
+        new = {child for child, parent in parents.items() if parent in new} - found
+    return found - {process}
+
+
+def count(store: Path) -> int:
+    if not store.exists():
+        return 0
+    with closing(sqlite3.connect(store)) as connection:
+        try:
+            return connection.execute("SELECT COUNT(*) FROM predictions").fetchone()[0]
+        except sqlite3.OperationalError:
+            return 0
+
+
+def stopped(ask: str, store: Path, sign: int) -> tuple[subprocess.Popen, set[int]]:
+    """Predicting, until some predictions are there and a signal comes; the process, and those that it had started."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "oneshot", *ask.split(), "--store", str(store)], cwd=ROOT, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    end = time.monotonic() + 120
+    while count(store) < 4:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "never began"
+        time.sleep(0.05)
+    started = descendants(process.pid)
+    os.killpg(process.pid, sign)  # as a terminal does
+    _, error = process.communicate(timeout=30)
+    assert "Traceback" not in error
+    assert 4 <= count(store) < 400
+    return process, started
+
+
+def test_ctrl_c_keeps_what_came_and_leaves_no_ray(run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason='needs Ray: pip install -e ".[ray]"')
+    ask = f"predict {run} --sample 400 --threads 1 --cluster local --workers 1 --together 2"
+    process, started = stopped(ask, tmp_path / "p.sqlite", signal.SIGINT)
+    assert process.returncode == 130
+    assert len(started) > 3  # Ray's own, and the actor
+    end = time.monotonic() + 10
+    while left := [number for number in started if Path(f"/proc/{number}").exists()]:
+        assert time.monotonic() < end, f"Ray's processes {left} are left"
+        time.sleep(0.1)
+
+
+def test_sigterm_keeps_what_came_and_leaves_a_running_ray_alone(cluster: Cluster, run: Path, tmp_path: Path) -> None:
+    import ray
+
+    address, cpus = ray.get_runtime_context().gcs_address, ray.available_resources().get("CPU", 0)
+    ask = f"predict {run} --sample 400 --threads 1 --cluster {address} --workers 1 --together 2"
+    process, _ = stopped(ask, tmp_path / "p.sqlite", signal.SIGTERM)
+    assert process.returncode == 143
+    end = time.monotonic() + 10
+    while ray.available_resources().get("CPU", 0) != cpus:
+        assert time.monotonic() < end, "its actor is left"
+        time.sleep(0.1)
+
+
+def test_without_ray_the_error_says_how_to_get_it(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["predict", str(run), "--sample", "1", "--cluster", "local"]) == 2
+    assert 'a cluster needs Ray, which is not installed: pip install -e ".[ray]"' in capsys.readouterr().err
+    assert "\nray =\n" in (ROOT / "setup.cfg").read_text()
+
+
+def test_a_wrong_address_is_an_error_soon(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ray", reason='needs Ray: pip install -e ".[ray]"')
+    for address, what in (
+        ("127.0.0.1:1", "no Ray cluster at 127.0.0.1:1: [Errno 111] Connection refused"),
+        ("nowhere", "expected local or the HOST:PORT of a running Ray cluster, got 'nowhere'"),
+    ):
+        start = time.monotonic()
+        assert main(["predict", str(run), "--sample", "1", "--cluster", address]) == 2
+        assert time.monotonic() - start < 20
+        assert what in capsys.readouterr().err
