@@ -134,11 +134,11 @@ class Service:
 
     async def _refresh(self) -> None:
         while True:
-            await asyncio.sleep(REFRESH_SECONDS)
             with suppress(OSError, ValueError):  # /readyz tells
                 if await asyncio.to_thread(self.store.count) > len(self.known):
                     kept = await asyncio.to_thread(self.store.everything)
                     self.known.add(await asyncio.to_thread(self.known.unseen, kept))
+            await asyncio.sleep(REFRESH_SECONDS)
 
 
 def create_app(

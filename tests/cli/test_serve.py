@@ -130,6 +130,7 @@ def test_a_service_is_searched_and_scored_like_a_run(
     assert remote["settings"]["costs"] == local["settings"]["costs"]
     assert oneshot(f"predict {run} --sample 5 --out {tmp_path / 'read.json'}") == 0
     assert (tmp_path / "asked.json").read_text() == (tmp_path / "read.json").read_text()
+    capsys.readouterr()
     frames = [pd.read_parquet(tmp_path / name / "candidates.parquet") for name in ("remote", "local")]
     assert frames[0].equals(frames[1])
     assert len(kept(tmp_path / "here.sqlite")) == remote["evaluations"]
