@@ -50,17 +50,19 @@ def main() -> None:
     texts = architectures(args)
     with running(clients) as (ask, _), running(engine, args, "constant") as (twin, _):
         known = measure_known(args, texts, ask, twin)
-        ratios, seconds = {}, {}
+        ratios, overheads, seconds = {}, {}, {}
         for kind in ("supernet", "sleeping"):
-            took = measure_unknown(args, texts, ask, kind)
-            ratios[f"unknown, {kind}: service against engine"] = round(
-                statistics.median(e / s for e, s in zip(took["engine"], took["service"], strict=True)), 3
-            )
+            took, processor = measure_unknown(args, texts, ask, kind)
+            paired = zip(took["engine"], took["service"], strict=True)
+            ratios[f"unknown, {kind}: service against engine"] = round(statistics.median(e / s for e, s in paired), 3)
+            if kind == "supernet":
+                overheads[f"unknown, {kind}: processor"] = round(processor["service"] / processor["engine"] - 1, 3)
             for side, values in took.items():
                 seconds[f"unknown, {kind}: {side}"] = round(statistics.median(values), 3)
     print(json.dumps({
         "script": "perf/service.py",
         "ratios": ratios,
+        "overheads": overheads,
         "seconds": {**known["seconds"], **seconds},
         "unit": f"a known request; {args.archs} unknown architectures, {args.clients} clients",
         "rates": known["rates"],
@@ -106,37 +108,41 @@ def measure_known(args: argparse.Namespace, texts: list[str], ask: Any, twin: An
         port, expected = started(), dict(zip(texts, twin(texts)[1], strict=True))
         ask("paced", port, texts, args.rate, args.connections, 2)  # warm
         before = processor_seconds(number)
-        latencies, found = ask("paced", port, texts, args.rate, args.connections, args.seconds)
-        single = (processor_seconds(number) - before) / len(latencies)
-        assert found.items() <= expected.items()
+        rounds = [ask("paced", port, texts, args.rate, args.connections, args.seconds) for _ in range(args.rounds)]
+        count = sum(len(latencies) for latencies, _ in rounds)
+        single = (processor_seconds(number) - before) / count
+        assert all(found.items() <= expected.items() for _, found in rounds)
         ask("batches", port, texts, args.batch, 1)
         before = processor_seconds(number)
         took, found = ask("batches", port, texts, args.batch, args.seconds)
         assert found.items() <= expected.items()
         batched = (processor_seconds(number) - before) / (len(took) * args.batch)
-    ranked = sorted(latencies)
-    seconds = {f"known, p{share}": round(ranked[int(share / 100 * len(ranked))], 5) for share in (50, 99)}
+    shares = [statistics.quantiles(latencies, n=100) for latencies, _ in rounds]
+    seconds = {f"known, p{n}": round(statistics.median(share[n - 1] for share in shares), 5) for n in (50, 99)}
     return {
         "seconds": {**seconds, "known, processor": round(single, 5)},
         "rates": {
-            "known, requests a second": round(len(latencies) / args.seconds, 1),
+            "known, requests a second": round(count / args.seconds / args.rounds, 1),
             f"known, architectures a second in batches of {args.batch}": round(len(took) * args.batch / sum(took)),
             "known, architectures a processor second": round(1 / max(batched, 1e-9)),
         },
     }
 
 
-def measure_unknown(args: argparse.Namespace, texts: list[str], ask: Any, kind: str) -> dict[str, list[float]]:
-    """Seconds of each round, of the service and of the engine."""
+def measure_unknown(
+    args: argparse.Namespace, texts: list[str], ask: Any, kind: str
+) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Seconds of each round, and processor seconds of all, of the service and of the engine."""
     took: dict[str, list[float]] = {"service": [], "engine": []}
     with (
         tempfile.TemporaryDirectory() as folder,
-        running(service, args, kind, folder, []) as (started, _),
-        running(engine, args, kind) as (twin, _),
+        running(service, args, kind, folder, []) as (started, serving),
+        running(engine, args, kind) as (twin, alone),
     ):
         port = started()
         twin(texts[-PASS:])  # warm
         ask("asking", port, texts[-PASS:], args.clients)
+        before = processor_seconds(serving), processor_seconds(alone)
         for n in range(args.rounds):
             part = texts[n * args.archs : (n + 1) * args.archs]
             seconds, found = ask("asking", port, part, args.clients)
@@ -145,7 +151,8 @@ def measure_unknown(args: argparse.Namespace, texts: list[str], ask: Any, kind: 
             took["engine"].append(seconds)
             apart = max(abs(found[text] - value) for text, value in zip(part, values, strict=True))
             assert apart <= 200 / args.images, f"accuracies differ by {apart}"
-    return took
+        after = processor_seconds(serving), processor_seconds(alone)
+    return took, {side: b - a for side, a, b in zip(took, before, after, strict=True)}
 
 
 def processor_seconds(number: int) -> float:
