@@ -12,10 +12,11 @@ from oneshot.space import Arch
 
 
 class ClusterEvaluator:
-    """The evaluator that `make` makes, once in every actor of a cluster; its predictions are those made in one place.
+    """The evaluator that `make` makes, once in every actor of a cluster; predictions are those of one process.
 
-    `make` must be picklable, and make the same everywhere: files under the same paths. At most `shard` architectures
-    go to an actor at a time. ValueError where the actors' protocols differ.
+    On CPUs of one kind they are so bit for bit, with as many threads. `make` must be picklable, and make the same
+    everywhere: files under the same paths. At most `shard` architectures go to an actor at a time. ValueError where the
+    actors' protocols differ.
     """
 
     def __init__(self, make: Callable[[], Evaluator], cluster: Cluster, shard: int = 16) -> None:

@@ -64,6 +64,14 @@ def test_a_data_set_of_ones_own(run) -> None:
     assert Path("fairnas-predictions.parquet").is_file()
 
 
+def test_scaling_is_its_own_arithmetic(run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("scaling.md")
+    printed = capsys.readouterr().out
+    blocks = dict(BLOCK.findall((DOCS / "scaling.md").read_text()))
+    assert blocks["text"] == printed
+    assert "10^6" in printed
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in DOCS.glob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):

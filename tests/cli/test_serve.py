@@ -134,6 +134,7 @@ def test_a_service_is_searched_and_scored_like_a_run(
     frames = [pd.read_parquet(tmp_path / name / "candidates.parquet") for name in ("remote", "local")]
     assert frames[0].equals(frames[1])
     assert len(kept(tmp_path / "here.sqlite")) == remote["evaluations"]
+    capsys.readouterr()
     assert oneshot(f"score {tmp_path / 'p.parquet'} --benchmark nasbench201-digits --json") == 0
     assert json.loads(capsys.readouterr().out)["protocol"]["predictions"]
 
