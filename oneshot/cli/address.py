@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 DECIDED = (
     "--standalone", "--batch-norm", "--batch-size", "--images", "--together", "--memory", "--device", "--threads",
-    "--cluster", "--workers",
+    "--cluster", "--workers", "--top", "--confidence",
 )  # fmt: skip
 """Options of a run folder, which a service decides itself."""
 
