@@ -166,6 +166,8 @@ def exact(study: Study) -> Iterator[Row]:
     for source, noise in NOISES.items():
         ways[f"learned from, {source}"] = nine * _kept(values, nine, noise)
     for source, shares in ways.items():
+        yield "models", source, 0, 0, (shares > 0).sum()
+        yield "most frequent", source, 0, 100, np.sort(shares)[-100:].sum() / shares.sum()
         for what, best in {
             "expected": expected_best(values, shares),
             "low": best_quantile(values, shares, 0.025),
