@@ -9,14 +9,15 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 
 from oneshot.cli import main
+from oneshot.progress import Progress
 
 if TYPE_CHECKING:
     from evaluators.actors import Cluster
@@ -44,24 +45,50 @@ def test_predictions_are_the_local_ones(cluster: Cluster, run: Path, tmp_path: P
     assert here == there
 
 
-def test_a_search_finds_the_same(cluster: Cluster, run: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def lent(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Makes commands use actors that are there, which saves their start; what they asked for."""
+    asked: list[tuple[Any, ...]] = []
+
+    def lend(*settings: Any) -> nullcontext[Cluster]:
+        asked.append(settings)
+        return nullcontext(cluster)
+
+    monkeypatch.setattr("evaluators.actors.Cluster", lend)
+    return asked
+
+
+def test_a_search_finds_the_same(lent: list[tuple[Any, ...]], run: Path, tmp_path: Path) -> None:
     ask = f"search {run} --algorithm random --population 6 --generations 2 --images 64 --threads 1"
-    for name, more in (("here", []), ("there", ["--cluster", "local", "--workers", "1"])):
+    for name, more in (("here", []), ("there", ["--cluster", "local"])):
         out = ["--store", f"{tmp_path}/{name}.sqlite", "--out", f"{tmp_path}/{name}"]
         assert main([*ask.split(), *out, *more]) == 0
+    assert lent == [("local", 0, 1, "auto")]
     files = sorted(path.name for path in (tmp_path / "here").iterdir() if path.suffix in (".json", ".csv", ".parquet"))
     assert files
     for name in files:
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes(), name
 
 
-def test_a_benchmark_is_the_same_and_continues(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_benchmark_is_the_same_and_continues(lent: list[tuple[Any, ...]], tmp_path: Path) -> None:
     here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
     assert main(CREATE.format(here).split()) == 0
-    assert main([*CREATE.format(there).split(), "--cluster", "local", "--workers", "1"]) == 0
+    done = 0
+
+    def stop(self: Progress) -> None:
+        nonlocal done
+        done += 1
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Progress, "advance", stop)
+        assert main([*CREATE.format(there).split(), "--cluster", "local", "--workers", "2"]) == 130
+    assert (tmp_path / "there.parquet.journal").read_text().count("\n") == 3  # the header, and what was reported
+    assert main(CREATE.format(there).split()) == 0
+    assert lent == [("local", 2, 1, "auto")]
     columns = [name for name in pd.read_parquet(here).columns if name != "seconds"]
     assert pd.read_parquet(here)[columns].equals(pd.read_parquet(there)[columns])
-    assert not (tmp_path / "there.parquet.journal").exists()
 
 
 def descendants(process: int) -> set[int]:

@@ -78,7 +78,10 @@ def test_what_came_is_kept_where_the_caller_stops(cluster: Cluster, few: tuple[I
     with pytest.raises(KeyboardInterrupt):
         stored(ARCHS, on_chunk=stop)
     assert stored.count() == 4
-    assert stored(ARCHS) == supernet(few)(ARCHS)
+    here = Stored(supernet(few), tmp_path / "p.sqlite")
+    found: list[int] = []
+    assert here(ARCHS, on_chunk=lambda part, values: found.append(len(part))) == supernet(few)(ARCHS)
+    assert found[0] == 4  # in the file, of the same protocol
 
 
 def test_actors_that_disagree_are_refused(cluster: Cluster) -> None:
