@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ import pytest
 
 from oneshot.cli import main
 from oneshot.progress import Progress
+from tests.cli.test_stops import count
 
 if TYPE_CHECKING:
     from evaluators.actors import Cluster
@@ -105,16 +105,6 @@ def descendants(process: int) -> set[int]:
         found |= new
         new = {child for child, parent in parents.items() if parent in new} - found
     return found - {process}
-
-
-def count(store: Path) -> int:
-    if not store.exists():
-        return 0
-    with closing(sqlite3.connect(store)) as connection:
-        try:
-            return connection.execute("SELECT COUNT(*) FROM predictions").fetchone()[0]
-        except sqlite3.OperationalError:
-            return 0
 
 
 def stopped(ask: str, store: Path, sign: int) -> tuple[subprocess.Popen, set[int]]:

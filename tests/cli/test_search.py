@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ import pytest
 from benchmarks.table import find, write
 from oneshot.spaces.nasbench201 import ALL, cost
 from tests.cli.test_commands import TINY, fails, oneshot
-from tests.cli.test_stops import finish, stop_when
+from tests.cli.test_stops import count, finish, stop_when
 
 SMALL = "--population 10 --generations 3 --mutations 5 --crossovers 5 --top 4"
 DIGITS = f"search --benchmark nasbench201-digits {SMALL}"
@@ -26,16 +24,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "run"
     assert oneshot(f"train {TINY} --out {path}") == 0
     return path
-
-
-def count(store: Path) -> int:
-    if not store.exists():
-        return 0
-    with closing(sqlite3.connect(store)) as connection:
-        try:
-            return connection.execute("SELECT COUNT(*) FROM predictions").fetchone()[0]
-        except sqlite3.OperationalError:
-            return 0
 
 
 def test_a_table_is_searched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

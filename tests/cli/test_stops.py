@@ -52,6 +52,17 @@ def lines(path: Path) -> int:
     return path.read_text().count("\n") if path.exists() else 0
 
 
+def count(store: Path) -> int:
+    """Predictions in the file."""
+    if not store.exists():
+        return 0
+    with closing(sqlite3.connect(store)) as connection:
+        try:
+            return connection.execute("SELECT COUNT(*) FROM predictions").fetchone()[0]
+        except sqlite3.OperationalError:
+            return 0
+
+
 def members(group: int) -> list[str]:
     return subprocess.run(["pgrep", "-g", str(group)], capture_output=True, text=True).stdout.split()
 
@@ -77,18 +88,9 @@ def test_predicting(tmp_path: Path) -> None:
     finish(TRAIN.format(epochs=1, out=run))
     ask = f"predict {run} --sample 60 --together 4 --threads 1 --out {{out}}"
 
-    def count() -> int:
-        if not store.exists():
-            return 0
-        with closing(sqlite3.connect(store)) as connection:
-            try:
-                return connection.execute("SELECT COUNT(*) FROM predictions").fetchone()[0]
-            except sqlite3.OperationalError:
-                return 0
-
     for least, sign in ((4, signal.SIGKILL), (24, signal.SIGINT)):
-        stop_when(ask.format(out=tmp_path / "cut.parquet"), lambda least=least: count() >= least, sign)
-        assert least <= count() < 60
+        stop_when(ask.format(out=tmp_path / "cut.parquet"), lambda least=least: count(store) >= least, sign)
+        assert least <= count(store) < 60
         assert not (tmp_path / "cut.parquet").exists()
     finish(ask.format(out=tmp_path / "cut.parquet"))
     finish(ask.format(out=tmp_path / "whole.parquet") + f" --store {tmp_path / 'other.sqlite'}")

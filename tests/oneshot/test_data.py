@@ -63,7 +63,7 @@ def test_a_split_into_own_images_needs_them(digits: Dataset, name: str) -> None:
 def test_the_first_images_of_a_split_are_of_all_classes(digits: Dataset) -> None:
     """A folder lists one class after another; recalibration and `--images` take the first so many."""
     listed = [part.subset(part.labels.argsort()) for part in (digits.pool, digits.test)]
-    for part in Dataset("listed", 10, *listed, listed[1]).split("valid-is-test"):
+    for part in Dataset("listed", 10, listed[0], listed[1], listed[1]).split("valid-is-test"):
         assert len(part.labels[:60].unique()) == 10
 
 
