@@ -45,7 +45,8 @@ def test_inter_choice(real_data: Path) -> None:
 def test_vaenas() -> None:
     outputs = executed("vaenas")
     assert figures(outputs) == 2
-    for word in ("cells of nine edges", "learned from, vae, noise 0.5", "above 93.5%", "95% of single tries"):
+    words = ("cells of nine edges", "learned from, vae, noise 0.5", "above 93.5%", "95% of single tries")
+    for word in (*words, "convolutions 3x3", "vaenas 0 by loss", "the truth with noise 0.1"):
         assert word in text(outputs)
 
 

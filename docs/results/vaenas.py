@@ -131,14 +131,16 @@ class Study:
             done.touch()
         return run
 
-    def predictions(self, source: str, seed: int, chosen: list[str]) -> np.ndarray:
-        """The supernet's accuracies of these architectures."""
+    def predictions(self, source: str, seed: int, chosen: list[str]) -> dict[str, np.ndarray]:
+        """What the supernet says of these architectures, each on a scale on which more is better."""
         run, asked = self.run(source, seed), self.root / "models.txt"
         asked.write_text("\n".join(chosen))
         out = run.with_suffix(".parquet")
         if not out.exists():
             oneshot(f"predict {run} --from {asked} {PREDICTED} --threads 1 --out {out}", run)
-        return pd.read_parquet(out).set_index("arch").accuracy.loc[chosen].to_numpy()
+        frame = pd.read_parquet(out).set_index("arch").loc[chosen]
+        name = f"{source} {seed}"
+        return {name: frame.accuracy.to_numpy(), f"{name} by loss": -frame.loss.to_numpy()}
 
     def _path(self, kind: str, source: str, repetition: int, suffix: str) -> Path:
         folder = self.root / kind
@@ -186,12 +188,15 @@ def _kept(values: np.ndarray, shares: np.ndarray, noise: float) -> np.ndarray:
 
 
 def best(study: Study, source: str, repetitions: list[int]) -> Iterator[Row]:
-    """The best of so many draws, of each sampler as often as it has draws for."""
     for repetition in repetitions:
-        draws = study.draws(source, repetition)
-        blocks = draws[: DRAWS // max(COUNTS) * max(COUNTS)].reshape(-1, max(COUNTS))
-        for row in best_of(blocks):
-            yield from (("best", source, repetition, count, value) for count, value in zip(COUNTS, row, strict=True))
+        yield from best_in(study.draws(source, repetition), source, repetition)
+
+
+def best_in(draws: np.ndarray, source: str, repetition: int) -> Iterator[Row]:
+    """The best of so many draws, as often as there are draws for."""
+    blocks = draws[: DRAWS // max(COUNTS) * max(COUNTS)].reshape(-1, max(COUNTS))
+    for row in best_of(blocks):
+        yield from (("best", source, repetition, count, value) for count, value in zip(COUNTS, row, strict=True))
 
 
 def density(study: Study, source: str, repetitions: list[int]) -> Iterator[Row]:
@@ -215,10 +220,21 @@ def ranked(study: Study, seeds: dict[str, list[int]]) -> None:
     columns = {"test_accuracy_108": study.accuracies(archs)}
     for source, each in seeds.items():
         for seed in each:
-            columns[f"{source} {seed}"] = study.predictions(source, seed, strings)
+            columns |= study.predictions(source, seed, strings)
     protocol = {"train": RECIPE, "predict": PREDICTED, "models": "uniform over all models, each once"}
     metadata = {"truth": "test_accuracy_108", "protocol": protocol}
     write(HERE / "vaenas-supernets.parquet", archs, columns, ALL, metadata)
+    keep(afterwards(study, archs, columns))
+
+
+def afterwards(study: Study, archs: list[Arch], columns: dict[str, np.ndarray]) -> Iterator[Row]:
+    """The best of VAEs that learned the best quarter of the random models, by the truth or by a supernet."""
+    for name, accuracies in columns.items():
+        for seed in range(3):
+            vae = Vae(ENCODING, VaeSettings(**SETTINGS, seed=seed))
+            vae.learn(archs, accuracies)
+            draws = study.accuracies(vae.draw(DRAWS, np.random.default_rng((1, seed))))
+            yield from best_in(draws, f"models by {name}", seed)
 
 
 def keep(rows: Iterable[Row]) -> None:
