@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TRAIN = "train --preset demo --channels 4 --epochs {epochs} --batch-size 64 --threads 1 --out {out}"
 CREATE = (
     "benchmark create {out} --space nasbench201-conv --dataset digits --split half --channels 2 --cells 1 "
-    "--epochs 4 --batch-size 108 --sample 6 --seeds 0 1 --workers 2"
+    "--epochs 4 --batch-size 108 --sample 5 --seeds 0 1 --workers 2"
 )
 
 
@@ -70,27 +70,27 @@ def members(group: int) -> list[str]:
 def test_training(tmp_path: Path) -> None:
     """Killed, then interrupted, then left alone."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    finish(TRAIN.format(epochs=12, out=whole))
-    stop_when(TRAIN.format(epochs=12, out=cut), lambda: lines(cut / "metrics.jsonl") >= 3, signal.SIGKILL)
-    assert 3 <= lines(cut / "metrics.jsonl") < 12
-    process = stop_when(TRAIN.format(epochs=12, out=cut), lambda: lines(cut / "metrics.jsonl") >= 7, signal.SIGINT)
+    finish(TRAIN.format(epochs=8, out=whole))
+    stop_when(TRAIN.format(epochs=8, out=cut), lambda: lines(cut / "metrics.jsonl") >= 2, signal.SIGKILL)
+    assert 2 <= lines(cut / "metrics.jsonl") < 8
+    process = stop_when(TRAIN.format(epochs=8, out=cut), lambda: lines(cut / "metrics.jsonl") >= 5, signal.SIGINT)
     assert process.returncode == 130
     assert "the same command continues" in process.communicate()[1]
-    assert 7 <= lines(cut / "metrics.jsonl") < 12
-    finish(TRAIN.format(epochs=12, out=cut))
-    assert (cut / "state-12.safetensors").read_bytes() == (whole / "state-12.safetensors").read_bytes()
-    assert lines(cut / "metrics.jsonl") == 12
+    assert 5 <= lines(cut / "metrics.jsonl") < 8
+    finish(TRAIN.format(epochs=8, out=cut))
+    assert (cut / "state-8.safetensors").read_bytes() == (whole / "state-8.safetensors").read_bytes()
+    assert lines(cut / "metrics.jsonl") == 8
     assert sorted(p.name for p in cut.iterdir()) == sorted(p.name for p in whole.iterdir())
 
 
 def test_predicting(tmp_path: Path) -> None:
     run, store = tmp_path / "run", tmp_path / "run" / "predictions.sqlite"
     finish(TRAIN.format(epochs=1, out=run))
-    ask = f"predict {run} --sample 60 --together 4 --threads 1 --out {{out}}"
+    ask = f"predict {run} --sample 32 --together 4 --threads 1 --out {{out}}"
 
-    for least, sign in ((4, signal.SIGKILL), (24, signal.SIGINT)):
+    for least, sign in ((4, signal.SIGKILL), (16, signal.SIGINT)):
         stop_when(ask.format(out=tmp_path / "cut.parquet"), lambda least=least: count(store) >= least, sign)
-        assert least <= count(store) < 60
+        assert least <= count(store) < 32
         assert not (tmp_path / "cut.parquet").exists()
     finish(ask.format(out=tmp_path / "cut.parquet"))
     finish(ask.format(out=tmp_path / "whole.parquet") + f" --store {tmp_path / 'other.sqlite'}")
