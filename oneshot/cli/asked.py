@@ -73,17 +73,11 @@ def opened(args: Any, argv: Sequence[str], cluster: Cluster | None = None) -> Op
         store = Stored(service, args.store, chunk=service.batch) if args.store else None
         return Opened(service, service.network, store=store)
     if args.benchmark:
-        if cluster is not None:
-            raise ValueError("--cluster evaluates a run folder; a table has its answers already")
         return _opened_table(args)
     found = _opened_standalone(args, cluster) if args.standalone else _opened_run(args, cluster)
     name = "standalone.sqlite" if args.standalone else "predictions.sqlite"
     found.store = Stored(found.evaluator, args.store or Path(args.run) / name, chunk=1 if args.standalone else TOGETHER)
     return found
-
-
-def is_url(text: str) -> bool:
-    return text.startswith(("http://", "https://"))
 
 
 def _opened_table(args: Any) -> Opened:

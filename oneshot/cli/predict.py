@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from oneshot.cli.address import add_token, connected
+from oneshot.cli.asked import TOGETHER
 from oneshot.cli.options import add_cluster, add_machine, device, every, joined, parser, print_json, print_table, spread
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from evaluators.store import Stored
     from oneshot.space import Arch, Space
 
-SHARD = 16
-"""Architectures that a process of a cluster is given at a time."""
 EXAMPLE = "oneshot predict runs/paper-1 --sample 1000 --out predictions.parquet"
 
 
@@ -26,6 +25,8 @@ def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
     if args.top < 0:
         raise ValueError(f"--top must be at least 1, or 0 for all, got {args.top}")
+    if args.top and args.cluster:
+        raise ValueError("--top needs the network of a run folder here, without --cluster")
     if args.out is not None and not args.out.parent.is_dir():
         raise FileNotFoundError(f"--out: {args.out.parent} is no folder")
     service = connected(args, argv)
@@ -75,7 +76,7 @@ def _best(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions
 
     stored = _kept(args, evaluator)
     if not isinstance(evaluator, SupernetEvaluator) or not isinstance(stored, Stored):
-        raise ValueError("--top needs a run folder, and no --cluster; a service has /v1/ranking")
+        raise TypeError(f"--top needs the network of a run folder, got {type(evaluator).__name__}")
     space, slices, found = evaluator.space, Slices(evaluator), stored.known(archs)
     if len(found) == len(set(archs)):  # all were predicted before
         best = ranked(space, found)[: args.top]
@@ -132,7 +133,7 @@ def _of_run(args: Any, cluster: Cluster | None) -> Evaluator:
     settings = {"norm": args.batch_norm, "batch_size": args.batch_size, "images": args.images}
     settings |= {"memory": args.memory, "together": together}
     make = partial(of_folder, args.run, args.data_dir, device(args, cluster), **settings)
-    return spread(make, cluster, together or SHARD)
+    return spread(make, cluster, together or TOGETHER)
 
 
 def _kept(args: Any, evaluator: Evaluator) -> Stored | RemoteEvaluator:
@@ -142,7 +143,8 @@ def _kept(args: Any, evaluator: Evaluator) -> Stored | RemoteEvaluator:
 
     if isinstance(evaluator, RemoteEvaluator):
         return Stored(evaluator, args.store, chunk=evaluator.batch) if args.store else evaluator
-    return Stored(evaluator, args.store or Path(args.run) / "predictions.sqlite", getattr(evaluator, "fitting", SHARD))
+    path = args.store or Path(args.run) / "predictions.sqlite"
+    return Stored(evaluator, path, getattr(evaluator, "fitting", TOGETHER))
 
 
 def _wanted(args: Any, space: Space) -> list[Arch]:

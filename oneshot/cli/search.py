@@ -28,6 +28,8 @@ def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
     from oneshot.search.result import write
 
+    if args.cluster and args.benchmark:
+        raise ValueError("--cluster evaluates a run folder; a table has its answers already")
     with joined(args) as cluster:
         task, settings = _searched(args, argv, cluster)
     if args.out is not None:

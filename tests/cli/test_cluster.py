@@ -17,6 +17,7 @@ import pytest
 
 from oneshot.cli import main
 from oneshot.progress import Progress
+from tests.cli.test_commands import fails
 from tests.cli.test_stops import count
 
 if TYPE_CHECKING:
@@ -170,3 +171,17 @@ def test_a_wrong_address_is_an_error_soon(run: Path, capsys: pytest.CaptureFixtu
         assert main(["predict", str(run), "--sample", "1", "--cluster", address]) == 2
         assert time.monotonic() - start < 20
         assert what in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("predict runs/x --sample 3 --top 1 --cluster local", "--top needs the network of a run folder here"),
+        ("search --benchmark nasbench201-digits --cluster local", "a table has its answers already"),
+    ],
+)
+def test_what_no_cluster_does_is_refused_before_one_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, said: str
+) -> None:
+    monkeypatch.setattr("evaluators.actors.Cluster.__init__", lambda *_: pytest.fail("a cluster was started"))
+    fails(capsys, words, said)
