@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,8 @@ from oneshot.gates import Gates
 from oneshot.nn.feature import Feature, How, added
 from oneshot.nn.norm import batch_norms
 from oneshot.nn.operations import Skip
-from oneshot.nn.rows import combined
+from oneshot.nn.rows import RELU, Clamp
+from oneshot.nn.sums import Term, Wanted, make
 
 Buffers = dict[str, Tensor | None]
 
@@ -37,6 +37,8 @@ class Sharing:
         self.net, self.gates, self.memory = net, gates, memory
         self._names: dict[Hashable, int] = {}
         self._uses: Counter[int] = Counter()
+        self._taken: set[int] = set()
+        self._rectified: set[int] = set()
         self._statistics: dict[tuple[nn.Module, int], Buffers] = {}
         self._norms: dict[nn.Module, list[nn.BatchNorm2d]] = {}
         self._kept: dict[int, Shared] = {}
@@ -44,10 +46,10 @@ class Sharing:
         self._moved: set[int] = set()
         self._paths: list[list[tuple[nn.Module, int]]] = []
         self.peak = 0
-        self._planning = True
+        self.planning = True
         for _ in self._run(torch.empty(0)):
             pass
-        self._planning = False
+        self.planning = False
 
     def __call__(self, images: Tensor) -> Iterator[Tensor]:
         """The logits of each architecture, in order."""
@@ -84,7 +86,7 @@ class Sharing:
     def _run(self, images: Tensor) -> Iterator[Tensor]:
         features = getattr(self.net, "features", None)
         for gates in self.gates:
-            if self._planning:
+            if self.planning:
                 self._paths.append([])
             x = Shared(self, self._name("images"), Feature(images))
             if features is None:
@@ -96,7 +98,7 @@ class Sharing:
     def once(self, key: Hashable, make: Callable[[], Feature], operation: nn.Module | None = None) -> Shared:
         """The value with this key: kept, or made now with the statistics that the operation has for it."""
         name = self._name(key)
-        if self._planning:
+        if self.planning:
             self._uses[name] += 1
             if operation is not None:
                 self._paths[-1].append((operation, name))
@@ -113,6 +115,16 @@ class Sharing:
         if not self._left[name]:
             self._kept.pop(name, None)
         return found
+
+    def note(self, name: int, value: bool, relu: bool) -> None:
+        """While planning: that some architecture takes these of a feature."""
+        if relu:
+            self._rectified.add(name)
+        if value:
+            self._taken.add(name)
+
+    def takes_both(self, name: int) -> bool:
+        return name in self._rectified and name in self._taken
 
     def _name(self, key: Hashable) -> int:
         return self._names.setdefault(key, len(self._names))
@@ -140,19 +152,21 @@ class Shared(Feature):
     """A feature with a name, whose every successor is made once."""
 
     def __init__(self, sharing: Sharing, name: int, made: Feature) -> None:
-        super().__init__(*made.terms, shift=made.shift, images=made.images, scales=made.scales)
+        super().__init__(*made.terms, shift=made.shift, images=made.images)
         self._sharing, self.name = sharing, name
 
     def parts(self) -> Iterator[Tensor]:
         """Everything that this holds."""
-        yield from self.terms
+        yield from (term.tensor for term in self.terms)
         yield from self._prepared.values()
-        yield from (y for _, y in self._rectified.values())
+        yield from (y for made in self._made.values() for y in made)
 
     def through(
         self, operation: nn.Module, how: How | None = None, *vectors: Tensor | None, key: Hashable = None
     ) -> Feature:
         if isinstance(operation, Skip) and not any(vector is not None for vector in vectors):
+            if not self._sharing.planning:
+                _ = self.value  # or the order of additions would depend on who else needs it
             return self  # with all that was prepared from it
         key = operation, self.name, key, *map(_bytes, vectors)
         return self._sharing.once(key, lambda: super(Shared, self).through(operation, how, *vectors), operation)
@@ -169,15 +183,28 @@ class Shared(Feature):
     def zeros(self) -> Feature:
         return self._sharing.once(("0", self.name), super().zeros)
 
-    def rectify(self, shifts: Any) -> None:
-        """Nothing in advance: another architecture may have made it."""
+    def foresee(self, values: int, shifts: Sequence[Tensor | None]) -> None:
+        """Nothing in advance, for another architecture may have made it; but what is taken is noted."""
+        if self._sharing.planning:
+            self._sharing.note(self.name, bool(values), None in shifts)
 
-    def rectified(self, shift: Tensor | None) -> Tensor:
-        if shift is not None:  # one architecture's alone
-            return combined(self.terms, self.scales, added(self.shift, shift), rectify=True)
-        if id(None) not in self._rectified:
-            super().rectify([None])
-        return self._rectified[id(None)][1]
+    @property
+    def value(self) -> Tensor:
+        self._make_both()
+        return super().value
+
+    def rectified(self, shift: Tensor | None = None, clamp: Clamp = RELU) -> Tensor:
+        if shift is not None:  # one architecture's alone, not kept
+            return make(self.terms, [Wanted(added(self.shift, shift), clamp)])[0]
+        self._make_both()
+        return super().rectified(None, clamp)
+
+    def _make_both(self) -> None:
+        """Value and ReLU in one pass, where both are taken."""
+        if self._is_sum and self._sharing.takes_both(self.name):
+            value, relu = make(self.terms, [Wanted(), Wanted(self.shift, RELU)])
+            self.terms = (Term(value),)
+            self._made[Wanted(self.shift, RELU)] = [relu]
 
 
 def _copy(buffers: Buffers) -> Buffers:

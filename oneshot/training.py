@@ -139,7 +139,7 @@ def keep_freed_memory() -> None:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
             mallopt(-4, 0)  # M_MMAP_MAX: no allocation of its own mapping
-            mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: give nothing back
+            mallopt(-1, -1)  # M_TRIM_THRESHOLD: give nothing back
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:

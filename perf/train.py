@@ -11,9 +11,10 @@ BatchNorm must read and write even if one kernel does all of a node: every norma
 (statistics, then the sum) and twice backward, and its gradient written; every node's sum is written once and its
 gradient read twice. A pass takes a third of `torch.add(a, b, out=c)` of that size.
 Measure: the same paths, images and first weights; each case is a process of its own (the allocator is a property of a
-process), and the processes take turns, one step each. The losses must agree.
+process), and the processes take turns, one step each. Paths cost differently, so that the ratios are those of images a
+second over all steps; `seconds` are those of the median step. The losses must agree.
 
-    python perf/train.py [--steps 12] [--channels 16] [--cells 2] [--batch-size 256] [--image-size 32]
+    python perf/train.py [--steps 24] [--channels 16] [--cells 2] [--batch-size 256] [--image-size 32]
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 BOUNDS = ("convolutions alone", "convolutions and the fewest passes")
+WARM = 8
+"""Steps until each process holds as much memory as its most expensive path needs."""
 CASES = ("twin", "twin, freed memory kept", "oneshot", "oneshot, bf16", *BOUNDS)
 
 
 def main() -> None:
     to = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("steps", 12), ("channels", 16), ("cells", 2), ("batch-size", 256), ("image-size", 32)):
+    for name, default in (("steps", 24), ("channels", 16), ("cells", 2), ("batch-size", 256), ("image-size", 32)):
         to.add_argument(f"--{name}", type=int, default=default)
     args = to.parse_args()
     context = multiprocessing.get_context("spawn")
@@ -47,29 +50,29 @@ def main() -> None:
     losses: dict[str, list[float]] = {case: [] for case in CASES}
     for case in CASES:
         pipes[case].recv()  # ready
-    for step in range(args.steps + 2):
+    for step in range(args.steps + WARM):
         for case, pipe in pipes.items():
             pipe.send(step)
             took, loss = pipe.recv()
             losses[case].append(loss)
-            if step >= 2:  # warm
+            if step >= WARM:
                 seconds[case].append(took)
     for pipe in pipes.values():
         pipe.send(None)
     apart = max(abs(a - b) for a, b in zip(losses["twin"], losses["oneshot"], strict=True))
     assert apart < 0.02, f"the losses differ by {apart}: {losses}"
-    median = {case: statistics.median(values) for case, values in seconds.items()}
+    whole = {case: sum(values) for case, values in seconds.items()}
 
     def times_faster(case: str, twin: str) -> float:
-        return round(statistics.median(t / o for t, o in zip(seconds[twin], seconds[case], strict=True)), 2)
+        return round(whole[twin] / whole[case], 2)
 
     ratios = {f"{case} against {twin}": times_faster(case, twin) for twin in CASES[:2] for case in CASES[2:4]}
     print(json.dumps({
         "script": "perf/train.py",
         "ratios": ratios,
         "bounds": {f"{case} against {twin}": times_faster(case, twin) for twin in CASES[:2] for case in BOUNDS},
-        "seconds": {case: round(value, 4) for case, value in median.items()},
-        "images_per_second": {case: round(args.batch_size / value) for case, value in median.items()},
+        "seconds": {case: round(statistics.median(values), 4) for case, values in seconds.items()},
+        "images_per_second": {case: round(args.steps * args.batch_size / value) for case, value in whole.items()},
         "largest_loss_difference": round(apart, 6),
         "settings": vars(args),
         "machine": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},
@@ -94,7 +97,7 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
     net = NasBench201Net(ALL, args.channels, args.cells)
     images = torch.randn(args.batch_size, 3, args.image_size, args.image_size)
     labels = torch.randint(10, (args.batch_size,))
-    archs = Uniform(ALL).draw(args.steps + 2, np.random.default_rng(0))
+    archs = Uniform(ALL).draw(args.steps + WARM, np.random.default_rng(0))
     optimizer = torch.optim.SGD(net.parameters(), 0.025, momentum=0.9, weight_decay=3e-4)
     if case.startswith("oneshot") or case in BOUNDS:
         net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -148,13 +151,14 @@ def fewest_passes(net: Any, images: Any, gates: Any) -> float:
         torch.add(first, second, out=out)
         return (time.perf_counter() - start) / 3
 
-    ran = inputs_of(net, torch.nn.BatchNorm2d, images, gates)
-    inside = {norm for block in net.blocks if isinstance(block, Cell) for norm in block.modules()}
+    normed = {module.conv: module for module in net.modules() if hasattr(module, "conv") and hasattr(module, "norm")}
+    ran = [(normed[conv], conv(x)) for conv, x in inputs_of(net, torch.nn.Conv2d, images, gates) if conv in normed]
+    inside = {module for block in net.blocks if isinstance(block, Cell) for module in block.modules()}
     convolved = [
         e for e in net.blocks[0].live(gates) if hasattr(net.blocks[0].edges[e].options[gates[e][0][0]], "norm")
     ]
     sums = len({EDGES[edge][1] for edge in convolved}) / max(len(convolved), 1)
-    return sum(third(x) * (5 + 3 * (sums if norm in inside else 1)) for norm, x in ran)
+    return sum(third(x.detach()) * (5 + 3 * (sums if module in inside else 1)) for module, x in ran)
 
 
 def inputs_of(net: Any, kind: Any, images: Any, gates: Any) -> list[tuple[Any, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from torch import Tensor, nn
 
@@ -59,13 +59,21 @@ class ChoiceBlock(nn.Module):
         """Whether the gate asks for anything but zeros."""
         return any(not isinstance(self.options[option], Zero) for option, _ in gate)
 
-    def prepare(self, x: Feature, gate: Gate, given: Given = ALONE) -> list[Tensor | None]:
-        """What `Feature.rectify` is to make of x for this block: the vector that each operation adds before a ReLU."""
-        pairs = zip(gate, given.shift or [None] * len(gate), strict=True)
-        wanted = [shift for (option, _), shift in pairs if isinstance(self.options[option], ReluConvNorm)]
-        if len(wanted) < len(gate):
-            _ = x.value  # somebody takes the sum itself: it is made only once if it is made first
-        return wanted
+    def takes(self, gate: Gate, given: Given = ALONE) -> tuple[list[Hashable], list[Tensor | None]]:
+        """What `Feature.foresee` is told for this block.
+
+        A key for each value that it takes, equal where a step of preparation is shared with other blocks, and the
+        vectors that operations add before a ReLU.
+        """
+        values, shifts = list[Hashable](), list[Tensor | None]()
+        for number, (option, _) in enumerate(gate):
+            operation = self.options[option]
+            if isinstance(operation, ReluConvNorm) and not given.scale:
+                shifts.append(given.shift[number] if given.shift else None)
+            elif not isinstance(operation, Zero):
+                shared = isinstance(operation, Prepared) and not given.scale
+                values.append(operation.prepare if shared else (self, number))
+        return values, shifts
 
     def forward(self, x: Feature, gate: Gate, given: Given = ALONE) -> Tensor:
         """The weighted sum over the gate's options; a weight of exactly 1.0 costs nothing."""
@@ -119,13 +127,11 @@ def _applied(operation: nn.Module, x: Feature, shift: Tensor | None, scale: Tens
     if scale is not None:
         x = x.scaled(scale)
     how = operation.prepare if isinstance(operation, Prepared) else None
-    if isinstance(operation, ReluConvNorm) and x.is_rectified(shift):
+    if isinstance(operation, ReluConvNorm):
         return normalised_later(operation, x.rectified(shift), x.images)
     shift = added(x.shift, shift)
     if shift is None:
-        y = x.value if how is None else x.prepared(how)
-        later = isinstance(operation, ReluConvNorm)
-        return normalised_later(operation, y, x.images) if later else repeated(operation, y, x.images)
+        return repeated(operation, x.value if how is None else x.prepared(how), x.images)
     if isinstance(operation, Skip):
         return Feature(x.value, shift=shift, images=x.images)
     if isinstance(operation, Pool):  # a constant's average is that constant

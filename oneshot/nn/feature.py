@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from oneshot.distributed import world
-from oneshot.nn.operations import ReluConvNorm
-from oneshot.nn.rows import channels, combined
-from oneshot.nn.shifted import shifted_relus
+from oneshot.nn.norm import BatchNorm, is_watched
+from oneshot.nn.operations import ConvNorm, ReluConvNorm
+from oneshot.nn.rows import RELU, Clamp, channels
+from oneshot.nn.sums import Term, Wanted, make
 
 
 class Feature:
     """The sum of some tensors [B, C, H, W], and what operations prepared from it (ReLU, pooling), each computed once.
 
-    `shift` [C] is to be added too, but not worth a pass over the images yet, and without gradients the terms may have
-    to be multiplied by `scales` [C] first. Where one image stands for many equal ones, `images` says for how many.
+    BatchNorm of a term may still have to be done. `shift` [C] is to be added too, but not worth a pass over the images
+    yet. Where one image stands for many equal ones, `images` says for how many.
     """
 
-    def __init__(
-        self, *terms: Tensor, shift: Tensor | None = None, images: int = 1, scales: tuple[Tensor | None, ...] = ()
-    ) -> None:
-        self.terms: tuple[Tensor, ...] = terms
-        self.scales = scales or (None,) * len(terms)
+    def __init__(self, *terms: Tensor | Term, shift: Tensor | None = None, images: int = 1) -> None:
+        self.terms: tuple[Term, ...] = tuple(term if isinstance(term, Term) else Term(term) for term in terms)
         self.shift, self.images = shift, images
         self._prepared: dict[Callable[[Tensor], Tensor], Tensor] = {}
-        self._rectified: dict[int, tuple[Tensor | None, Tensor]] = {}
+        self._made: dict[Wanted, list[Tensor]] = {}
 
     @property
     def value(self) -> Tensor:
         """The sum without the shift."""
-        if self._is_sum:
-            self.terms, self.scales = (combined(self.terms, self.scales),), (None,)
-        return self.terms[0]
+        if self._is_sum and Wanted() not in self._made:
+            self.terms = (Term(make(self.terms, [Wanted()])[0]),)
+        return self._take(Wanted()) if self._is_sum else self.terms[0].tensor
 
     def whole(self) -> Tensor:
         """The sum, for all images."""
         value = self.value if self.shift is None else self.value + channels(self.shift, self.value)
         return value if self.images == 1 else value.expand(self.images, -1, -1, -1)
+
+    def settled(self) -> Feature:
+        """The same with no shift left, one image for one."""
+        return self if self.shift is None and self.images == 1 else Feature(self.whole())
 
     def through(self, operation: nn.Module, how: How | None = None, *vectors: Tensor | None) -> Feature:
         """What `how(operation, self, *vectors)` makes of this, or the operation alone; it obeys nothing else.
@@ -50,8 +52,7 @@ class Feature:
 
     def __add__(self, other: Feature) -> Feature:
         images = self.images if self.images == other.images else 1
-        scales = self.scales + other.scales
-        return Feature(*self.terms, *other.terms, shift=added(self.shift, other.shift), images=images, scales=scales)
+        return Feature(*self.terms, *other.terms, shift=added(self.shift, other.shift), images=images)
 
     def times(self, weight: float | Tensor) -> Feature:
         """A weight of exactly 1.0 costs nothing."""
@@ -78,37 +79,29 @@ class Feature:
             self._prepared[how] = how(self.value)
         return self._prepared[how]
 
-    def rectify(self, shifts: Iterable[Tensor | None]) -> None:
-        """Make what several operations begin with at once: relu(sum + shift) for these vectors, relu for None."""
-        todo = [*dict.fromkeys(shifts)]
-        if not self._waits and all(added(self.shift, shift) is None for shift in todo):
-            return
-        vectors = [added(self.shift, shift) for shift in todo]
-        if torch.is_grad_enabled():
-            same = len({term.shape for term in self.terms}) == 1
-            made = shifted_relus(self.terms if same else (self.value,), vectors)
-        else:
-            made = [combined(self.terms, self.scales, vector, rectify=True) for vector in vectors]
-        self._rectified.update((id(shift), (shift, y)) for shift, y in zip(todo, made, strict=True))
+    def rectified(self, shift: Tensor | None = None, clamp: Clamp = RELU) -> Tensor:
+        """relu(sum + shift), for an operation that begins with it, or another clamp of it."""
+        return self._take(Wanted(added(self.shift, shift), clamp))
+
+    def foresee(self, values: int, shifts: Sequence[Tensor | None]) -> None:
+        """Make at once what is going to be taken: the value so often, and relu(sum + shift) for these."""
+        wanted = [Wanted()] * (values if self._is_sum else 0) + [Wanted(added(self.shift, b), RELU) for b in shifts]
+        if wanted:
+            for key, y in zip(wanted, make(self.terms, wanted), strict=True):
+                self._made.setdefault(key, []).append(y)
+
+    def _take(self, wanted: Wanted) -> Tensor:
+        """What was foreseen, each time another one where gradients are taken, else what is made now."""
+        found = self._made.get(wanted)
+        if found is None:
+            found = self._made[wanted] = make(self.terms, [wanted])
+        if len(found) > 1:
+            return found.pop()
+        return found[0]
 
     @property
     def _is_sum(self) -> bool:
-        return len(self.terms) > 1 or self.scales[0] is not None
-
-    @property
-    def _waits(self) -> bool:
-        """Whether the sum is not made yet, and its ReLU can be made without it."""
-        return self._is_sum and not torch.is_grad_enabled()
-
-    def is_rectified(self, shift: Tensor | None) -> bool:
-        """Whether relu(sum + shift) is more than a ReLU, or there already."""
-        return self._waits or id(shift) in self._rectified or added(self.shift, shift) is not None
-
-    def rectified(self, shift: Tensor | None) -> Tensor:
-        """relu(sum + shift) where `is_rectified`."""
-        if id(shift) not in self._rectified:
-            self.rectify([shift])
-        return self._rectified[id(shift)][1]
+        return len(self.terms) > 1 or any(term.normal is not None for term in self.terms)
 
 
 How = Callable[..., Feature]
@@ -137,11 +130,9 @@ def repeated(operation: nn.Module, x: Tensor, images: int) -> Feature:
     return Feature(y, images=images)
 
 
-def normalised_later(operation: ReluConvNorm, x: Tensor, images: int) -> Feature:
-    """The operation on relu(x), BatchNorm left to whoever takes the sum where it uses the batch's own statistics."""
+def normalised_later(operation: ReluConvNorm | ConvNorm, x: Tensor, images: int = 1) -> Feature:
+    """The convolution of x, its BatchNorm left to whoever takes the sum where it uses the batch's own statistics."""
     norm = operation.norm
-    if images == 1 and norm.training and not torch.is_grad_enabled():
-        y = operation.conv(x)
-        collected = norm.collect(y)
-        return Feature(norm(y)) if collected is None else Feature(y, scales=collected[:1], shift=collected[1])
+    if images == 1 and isinstance(norm, BatchNorm) and norm.training and not is_watched(operation):
+        return Feature(norm.later(operation.conv(x)))
     return repeated(operation, x, images)

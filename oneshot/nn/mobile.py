@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oneshot.nn.feature import Feature, normalised_later
 from oneshot.nn.operations import Conv, ConvNorm, Operations
+from oneshot.nn.rows import RELU6
 
 
 class InvertedResidual(nn.Module):
@@ -29,9 +30,9 @@ class InvertedResidual(nn.Module):
         self.shortcut = stride == 1 and channels_in == channels_out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else F.relu6(self.expand(x))
-        y = self.project(F.relu6(self.depthwise(y)))
-        return x + y if self.shortcut else y
+        y = x if self.expand is None else normalised_later(self.expand, x).rectified(clamp=RELU6)
+        z = normalised_later(self.project, normalised_later(self.depthwise, y).rectified(clamp=RELU6))
+        return (Feature(x) + z if self.shortcut else z).whole()
 
 
 def conv_norm(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> ConvNorm:

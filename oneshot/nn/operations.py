@@ -57,8 +57,16 @@ class ConvNorm(nn.Sequential):
     def __init__(self, conv: nn.Conv2d, affine: bool = True) -> None:
         super().__init__(conv, BatchNorm(conv.out_channels, affine=affine))
 
+    @property
+    def conv(self) -> nn.Conv2d:
+        return self[0]  # pyright: ignore[reportReturnType]
+
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        return self[1]  # pyright: ignore[reportReturnType]
+
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return conv_norm(*self, x)  # pyright: ignore[reportCallIssue]
+        return conv_norm(self.conv, self.norm, x)
 
 
 def conv_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:

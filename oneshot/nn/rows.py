@@ -1,17 +1,29 @@
-"""Channels-last images on a CPU, read as a matrix and worked on in parts that stay in a core's cache."""
+"""Channels-last images on a CPU, on which the compiled loops of `kernels` work: which those are, and what is made."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ctypes
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-ROW = 256
-"""Floats in a row of the matrix, which are some pixels of all channels."""
-PART = 2**18
-"""Floats of each tensor that a thread works on at a time."""
+PART = 2**16
+"""Floats of each tensor in a part of the work, which one thread does."""
+INFINITE = float("inf")
+Numbers = ctypes.Array[Any]
+
+
+class Clamp(NamedTuple):
+    """What an activation lets through."""
+
+    low: float = -INFINITE
+    high: float = INFINITE
+
+
+LINEAR, RELU, RELU6 = Clamp(), Clamp(0.0), Clamp(0.0, 6.0)
 
 
 def channels(vector: Tensor, like: Tensor) -> Tensor:
@@ -20,70 +32,184 @@ def channels(vector: Tensor, like: Tensor) -> Tensor:
 
 
 def is_rows(x: Tensor) -> bool:
+    """Whether the loops can work on these images [B, C, H, W]; never without numba."""
     on_cpu = x.device.type == "cpu" and x.dtype == torch.float32
-    return on_cpu and x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    return on_cpu and x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and _kernels() is not None
 
 
-def pixels(x: Tensor) -> int:
-    """How many pixels make a row: a power of two that divides the number of pixels."""
-    count, of = 1, x.numel() // x.shape[1]
-    while count * x.shape[1] < ROW and of % (2 * count) == 0:
-        count *= 2
-    return count
+def repeats(x: Tensor) -> bool:
+    """Whether an image [1, C, H, W] is a whole number of rows, so that it can be added to each of many."""
+    return x.numel() % _kernels().row_width(x.shape[1]) == 0
 
 
-def parts(x: Tensor) -> tuple[Tensor, ...]:
-    """Matrices of about PART numbers for each thread."""
-    width = pixels(x) * x.shape[1]
-    return x.permute(0, 2, 3, 1).view(-1, width).split(max(PART * torch.get_num_threads() // width, 1))
+def as_rows(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
 
 
-def combined(
-    terms: Sequence[Tensor], scales: Sequence[Tensor | None], shift: Tensor | None = None, rectify: bool = False
-) -> Tensor:
-    """The sum of terms [B, C, H, W] times scales [C], plus a shift [C], and its ReLU if asked for."""
-    like = terms[0]
-    if torch.is_grad_enabled() or not all(is_rows(term) and term.shape == like.shape for term in terms):
-        return _combined_slowly(terms, scales, shift, rectify)
-    out, count = torch.empty_like(like), pixels(like)
-    *wide, last = (None if vector is None else vector.repeat(count) for vector in (*scales, shift))
-    for *sources, target in zip(*map(parts, terms), parts(out), strict=True):
-        total = sources[0] if wide[0] is None else torch.mul(sources[0], wide[0], out=target)
-        for source, scale in zip(sources[1:], wide[1:], strict=True):
-            if scale is None:
-                total = torch.add(total, source, out=target)
-            else:
-                total = torch.addcmul(total, source, scale, out=target)
-        if last is not None:  # after the sum, so that it makes no difference whether that was there already
-            total = torch.add(total, last, out=target)
-        if rectify:
-            torch.clamp_min(total, 0, out=target)
-        elif total is not target:
-            target.copy_(total)
+def _empty(*shape: int) -> Tensor:
+    return torch.empty(shape, memory_format=torch.channels_last)
+
+
+class Running(NamedTuple):
+    """What a BatchNorm tracks."""
+
+    batches: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+def normalised(x: Tensor, eps: float, running: Running | None, momentum: float | None) -> Tensor:
+    """1 / sqrt(variance + eps) and -mean times that, of each channel [2, C]; running statistics are moved in place."""
+    parts, width = _parts(x), x.shape[1]
+    sums, results = torch.empty(parts, 2, width), torch.empty(2, width)
+    _run("moments", parts, x.numel(), width, x, sums)
+    tracked = (0, 0, 0) if running is None else running
+    _run(
+        "normalise", parts, x.numel() // width, width, x, sums, _float32(eps, -1.0 if momentum is None else momentum),
+        *tracked, results,
+        team=False,
+    )  # fmt: skip
+    return results
+
+
+class Normalised(NamedTuple):
+    """A tensor [B, C, H, W] to be multiplied by `scale[0]` and `scale[1]` to be added, then by a weight and a bias."""
+
+    tensor: Tensor
+    scale: Tensor | None = None
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+
+
+def combined(terms: Sequence[Normalised], shifts: Sequence[Tensor | None], clamps: Sequence[Clamp]) -> list[Tensor]:
+    """The sum of terms, plus each of the shifts [C], clamped; some terms may be one image for all, if `repeats` it."""
+    like = max((term.tensor for term in terms), key=len)
+    outputs, (tensors, *vectors) = [torch.empty_like(like) for _ in clamps], zip(*terms, strict=True)
+    _run(
+        "combine", _parts(like), like.numel(), like.shape[1], len(terms), _addresses(tensors),
+        _int64(*(x.numel() for x in tensors)), *map(_addresses, vectors),
+        len(clamps), _addresses(shifts), *_bounds(clamps), _addresses(outputs),
+    )  # fmt: skip
+    return outputs
+
+
+def gathered(
+    grads: Sequence[Tensor], outputs: Sequence[Tensor | None], clamps: Sequence[Clamp], summed: Sequence[bool],
+    terms: Sequence[Normalised],
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The gradient of a sum from those of its clamped outputs, and sums [v + 1 + n, C].
+
+    They are those of each output's gradient, where `summed`, of the whole gradient, and of that times each of the n
+    terms at mean 0 and variance 1. Outputs that were not clamped are None.
+    """
+    like, parts, width = grads[0], _parts(grads[0]), grads[0].shape[1]
+    alone, count = len(grads) == 1 and outputs[0] is None, len(grads) + 1 + len(terms)
+    gradient = like if alone else torch.empty_like(like)
+    each, sums = torch.empty(parts, count, width), torch.empty(count, width)
+    _run(
+        "gather", parts, like.numel(), width, len(grads), _addresses(grads), _addresses(outputs), *_bounds(clamps),
+        _int64(*summed), len(terms), *(_addresses([term[i] for term in terms]) for i in range(2)),
+        0 if alone else gradient, each,
+    )  # fmt: skip
+    _run("total", parts, count * width, each, sums, team=False)
+    return gradient, sums
+
+
+def spread(gradient: Tensor, terms: Sequence[Normalised], sums: Tensor, first: int, outputs: Sequence[Tensor]) -> None:
+    """Write the gradients of terms normalised by their own statistics; `sums` are those of `gathered` from a row on.
+
+    The last output may be the gradient itself.
+    """
+    width = gradient.shape[1]
+    _run(
+        "spread", _parts(gradient), gradient.numel(), width, gradient, len(terms),
+        *(_addresses([term[i] for term in terms]) for i in range(3)), sums.data_ptr() + 4 * first * width,
+        _addresses(outputs),
+    )  # fmt: skip
+
+
+def box_mean(x: Tensor, backward: bool = False) -> Tensor:
+    """3x3 average pooling at stride 1 that does not count the padding; or from its output's gradient the input's."""
+    out, (images, width, *size) = torch.empty_like(x), x.shape
+    _run("box_mean", images, *size, width, x, out, int(backward))
     return out
 
 
-def _combined_slowly(
-    terms: Sequence[Tensor], scales: Sequence[Tensor | None], shift: Tensor | None, rectify: bool
-) -> Tensor:
-    each = [term if s is None else term * channels(s, term) for term, s in zip(terms, scales, strict=True)]
-    total = each[0]
-    for term in each[1:]:
-        total = total + term
-    total = total if shift is None else total + channels(shift, total)
-    return F.relu(total) if rectify else total
+def halved(x: Tensor) -> Tensor:
+    """2x2 average pooling at stride 2, which leaves out the last row and column of odd sizes."""
+    images, width, *size = x.shape
+    out = _empty(images, width, size[0] // 2, size[1] // 2)
+    _run("halve", images, *size, width, x, out)
+    return out
 
 
-def moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance [C], the latter without correction for the size of the sample, of images that `is_rows`."""
-    each = parts(x)
-    width = each[0].shape[1]
-    total, squares, ones = torch.zeros(1, width), torch.zeros(1, width), torch.ones(1, len(each[0]))
-    buffer = torch.empty_like(each[0])
-    for part in each:
-        square = torch.mul(part, part, out=buffer[: len(part)])
-        total.addmm_(ones[:, : len(part)], part)
-        squares.addmm_(ones[:, : len(part)], square)
-    count = x.numel() // x.shape[1]
-    mean, square = (sums.view(-1, x.shape[1]).double().sum(0) / count for sums in (total, squares))
-    return mean.float(), (square - mean * mean).clamp_min_(0).float()
+def doubled(grad: Tensor, size: Sequence[int]) -> Tensor:
+    """The input's gradient from that of `halved`, where the input had this height and width."""
+    images, width, *_ = grad.shape
+    out = _empty(images, width, *size)
+    _run("double", images, *size, width, grad, out)
+    return out
+
+
+@cache
+def _kernels() -> Any:
+    try:
+        from oneshot.nn import kernels
+    except ImportError:  # as on a machine that only trains on a GPU
+        return None
+    return kernels
+
+
+@cache
+def _team() -> Any:
+    """What runs a function in threads: OpenMP's own call where PyTorch uses that, whose threads wait for it already."""
+    run = getattr(ctypes.CDLL(None), "GOMP_parallel", None)
+    if run is not None:
+        run.argtypes, run.restype = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint], None
+    return run
+
+
+@cache
+def _function(name: str) -> tuple[int, Any]:
+    """A kernel's address, and something to call."""
+    address = getattr(_kernels(), name).address
+    return address, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+
+
+def _run(name: str, parts: int, *arguments: int | Tensor | Numbers, team: bool = True) -> None:
+    """A kernel, by the threads that PyTorch may use."""
+    address, function = _function(name)
+    numbers = _int64(0, parts, *map(_number, arguments))
+    threads, together = min(torch.get_num_threads(), parts), _team()
+    if team and threads > 1 and together is not None:
+        together(address, numbers, threads, 0)
+    else:
+        function(numbers)
+
+
+def _number(argument: int | Tensor | Numbers) -> int:
+    """Itself, or an address."""
+    if isinstance(argument, int):
+        return argument
+    return argument.data_ptr() if isinstance(argument, Tensor) else ctypes.addressof(argument)
+
+
+def _int64(*numbers: int) -> Numbers:
+    return (ctypes.c_int64 * len(numbers))(*numbers)
+
+
+def _float32(*numbers: float) -> Numbers:
+    return (ctypes.c_float * len(numbers))(*numbers)
+
+
+def _addresses(tensors: Iterable[Tensor | None]) -> Numbers:
+    return _int64(*(0 if x is None else x.data_ptr() for x in tensors))
+
+
+def _bounds(clamps: Iterable[Clamp]) -> tuple[Numbers, Numbers]:
+    lows, highs = zip(*clamps, strict=True)
+    return _float32(*lows), _float32(*highs)
+
+
+def _parts(x: Tensor) -> int:
+    return -(-x.numel() // PART)

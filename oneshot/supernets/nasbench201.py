@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot.gates import Gates
 from oneshot.nn.choice import ChoiceBlock
 from oneshot.nn.context import ALONE, Dependence, Given
-from oneshot.nn.feature import Feature
+from oneshot.nn.feature import Feature, normalised_later
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.operations import Conv, ConvNorm, Operations, ReluConvNorm, nasbench201
+from oneshot.nn.pooling import halve
 from oneshot.spaces.nasbench201 import EDGES, NasBench201
 
 NOTHING: Mapping[int, Given] = {}
@@ -49,8 +49,9 @@ class Cell(nn.Module):
             leaving = [edge for edge in live if EDGES[edge][0] == node]
             if total is None:
                 total = x.zeros() if leaving or node == 3 else x
-            rest = [self._block(e).prepare(total, gates[e], told.get(e, ALONE)) for e in leaving]
-            total.rectify(shift for shifts in rest for shift in shifts)
+            taken = [self._block(edge).takes(gates[edge], told.get(edge, ALONE)) for edge in leaving]
+            values = {key for keys, _ in taken for key in keys}
+            total.foresee(len(values), [shift for _, shifts in taken for shift in shifts])
             nodes.append(total)
         return nodes[3]
 
@@ -83,8 +84,13 @@ class Reduction(nn.Module):
         self.shortcut = Conv(channels_in, channels_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.second(F.relu(self.first(F.relu(x))))
-        return self.shortcut(F.avg_pool2d(x, 2)) + y
+        return self.lazy(Feature(x)).whole()
+
+    def lazy(self, x: Feature) -> Feature:
+        """`forward` whose sum is not yet made."""
+        x = x.settled()
+        y = normalised_later(self.second, normalised_later(self.first, x.rectified()).rectified())
+        return Feature(self.shortcut(halve(x.value))) + y
 
 
 class NasBench201Net(nn.Module):
@@ -138,10 +144,15 @@ class NasBench201Net(nn.Module):
         """`forward` as steps of which architectures that begin alike may share the results."""
         live = self.blocks[0].live(gates, adds=self.contexts is not None and self.contexts.adds)  # pyright: ignore
         told = iter(() if self.contexts is None else self.contexts(gates, live))
-        x = x.through(self.stem)
+        x = x.through(self.stem, lambda stem, x: normalised_later(stem, x.whole()))
         for block in self.blocks:
-            x = block.lazy(x, gates, next(told, NOTHING), live) if isinstance(block, Cell) else x.through(block)
+            if isinstance(block, Cell):
+                x = block.lazy(x, gates, next(told, NOTHING), live)
+            else:
+                x.foresee(1, [None])
+                x = x.through(block, Reduction.lazy)
         return x.through(self.norm, self._logits)
 
-    def _logits(self, norm: nn.Module, x: Feature) -> Feature:
-        return Feature(self.classifier(F.relu(norm(x.whole())).mean((2, 3))))
+    def _logits(self, norm: BatchNorm, x: Feature) -> Feature:
+        y = Feature(norm.later(x.whole()) if norm.training else norm(x.whole()))
+        return Feature(self.classifier(y.rectified().mean((2, 3))))

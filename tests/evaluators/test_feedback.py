@@ -58,7 +58,7 @@ CASES = {
     "bias": (replace(CONFIG, context="bias"), RECIPE),
     "split": (replace(CONFIG, context="split"), replace(RECIPE, split_epoch=2)),
     "nasbench101": (replace(CONFIG, space="nasbench101", channels=8), RECIPE),
-    "fairnas": (replace(CONFIG, space="fairnas", vae_samples=8, vae_keep=1.0), replace(RECIPE, batch_size=48)),
+    "fairnas": (replace(CONFIG, space="fairnas", channels=8, vae_keep=1.0), replace(RECIPE, batch_size=48)),
 }
 
 

@@ -9,53 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oneshot.nn import feature
 from oneshot.nn.choice import ChoiceBlock
 from oneshot.nn.context import Given
-from oneshot.nn.feature import Feature, repeated
+from oneshot.nn.feature import Feature, normalised_later, repeated
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.operations import ReluConvNorm, nasbench201
-from oneshot.nn.shifted import shifted_relus
+from oneshot.nn.sums import make
 
 
 def images(*shape: int, last: bool = True) -> Tensor:
     x = torch.randn(*shape)
     return x.contiguous(memory_format=torch.channels_last) if last else x
-
-
-def plain(terms: list[Tensor], shifts: list[Tensor | None]) -> list[Tensor]:
-    return [F.relu(sum(terms) if b is None else sum(terms) + b.view(1, -1, 1, 1)) for b in shifts]  # pyright: ignore
-
-
-@pytest.mark.parametrize("shape", [(3, 5, 7, 7), (4, 16, 8, 8), (2, 300, 3, 3), (64, 16, 32, 32)], ids=str)
-@pytest.mark.parametrize("last", [True, False])
-def test_rectified_sums_and_their_gradients(shape: tuple[int, ...], last: bool) -> None:
-    values, vectors = [images(*shape, last=last) for _ in range(3)], [torch.randn(shape[1]) for _ in range(2)]
-    kernels = [torch.randn(4, shape[1], 1, 1) for _ in range(3)]
-    found = []
-    for way in (shifted_relus, plain):
-        terms = [v.clone().requires_grad_() for v in values]
-        first, second = (v.clone().requires_grad_() for v in vectors)
-        ys = way(terms, [first, None, second])
-        sum(F.conv2d(y, kernel).square().mean() for y, kernel in zip(ys, kernels, strict=True)).backward()  # pyright: ignore
-        found.append(([y.detach() for y in ys], [p.grad for p in (*terms, first, second)]))
-    for mine, other in zip(found[0][0], found[1][0], strict=True):
-        assert torch.equal(mine, other)
-    for mine, other in zip(found[0][1], found[1][1], strict=True):
-        assert mine is not None
-        assert other is not None
-        assert torch.allclose(mine, other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
-
-
-def test_what_is_not_used_takes_no_part_in_the_gradient() -> None:
-    x, b, c = (
-        images(2, 4, 3, 3).requires_grad_(),
-        torch.randn(4, requires_grad=True),
-        torch.randn(4, requires_grad=True),
-    )
-    y, _ = shifted_relus([x], [b, c])
-    F.conv2d(y, torch.randn(1, 4, 1, 1)).sum().backward()
-    assert b.grad is not None
-    assert c.grad is None or not c.grad.any()
 
 
 def column(vector: Tensor) -> Tensor:
@@ -98,22 +63,64 @@ def test_pooling_with_a_convolution_and_operations_of_ones_own() -> None:
     assert torch.allclose(z, block.options[1](x + column(shift)), atol=1e-5)
 
 
-def test_rectified_once_for_all_that_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    real = shifted_relus
-    monkeypatch.setattr(
-        "oneshot.nn.feature.shifted_relus", lambda terms, shifts: calls.append(1) or real(terms, shifts)
-    )
-    x, shifts = Feature(images(2, 4, 3, 3)), [torch.randn(4), None, torch.randn(4)]
-    x.rectify(shifts)
-    for shift in shifts:
-        assert x.is_rectified(shift)
-        y = x.rectified(shift)
-        assert torch.equal(y, plain([x.value], [shift])[0])
-    assert len(calls) == 1
-    assert not Feature(x.value).is_rectified(None)
-    assert Feature(x.value, shift=shifts[0]).is_rectified(None)
-    assert torch.equal(Feature(x.value, shift=shifts[0]).rectified(None), x.rectified(shifts[0]))
+def test_foreseen_at_once_for_all_that_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(feature, "make", lambda terms, wanted: calls.append(len(wanted)) or make(terms, wanted))
+    a, b, pending, shift = images(2, 4, 3, 3), images(2, 4, 3, 3), torch.randn(4), torch.randn(4)
+    x = Feature(a.requires_grad_(), b, shift=pending)
+    x.foresee(2, [shift, None, None])
+    expected = a + b
+    for _ in range(2):
+        torch.testing.assert_close(x.value, expected)
+        torch.testing.assert_close(x.rectified(), F.relu(expected + column(pending)))
+    assert calls == [5]
+    y = x.rectified(shift)  # adds two vectors, of which the sum is another tensor
+    torch.testing.assert_close(y, F.relu(expected + column(pending) + column(shift)))
+
+
+@pytest.mark.parametrize("relu_first", [True, False])
+@pytest.mark.parametrize("grad", [True, False])
+def test_value_and_its_relu_in_either_order(relu_first: bool, grad: bool) -> None:
+    operation = ReluConvNorm(4, 5, 3, affine=False).to(memory_format=torch.channels_last)  # pyright: ignore
+    x = images(6, 4, 8, 8)
+    with torch.set_grad_enabled(grad):
+        y = normalised_later(operation, x) + Feature(images(6, 5, 8, 8))
+        expected = F.batch_norm(operation.conv(x), None, None, training=True) + y.terms[1].tensor
+        relu = y.rectified() if relu_first else None
+        value = y.value
+        relu = y.rectified() if relu is None else relu
+        torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-5)
+        assert torch.equal(relu, F.relu(value))
+        assert value.requires_grad == grad
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_normalised_later(affine: bool, momentum: float | None) -> None:
+    """Output and tracked statistics are PyTorch's own."""
+    operation = ReluConvNorm(4, 5, 3, affine=affine).to(memory_format=torch.channels_last)  # pyright: ignore
+    theirs = nn.BatchNorm2d(5, affine=affine, momentum=momentum)
+    for parameter in operation.norm.parameters():
+        parameter.data.normal_()
+    theirs.load_state_dict(operation.norm.state_dict())
+    operation.norm.momentum = momentum
+    for _ in range(3):
+        x = images(6, 4, 8, 8)
+        expected = theirs(operation.conv(x))
+        torch.testing.assert_close(normalised_later(operation, x).whole(), expected, rtol=1e-5, atol=1e-5)
+    for mine, other in zip(operation.norm.buffers(), theirs.buffers(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def test_modules_with_hooks_are_called() -> None:
+    operation, ran = ReluConvNorm(4, 5, 3).to(memory_format=torch.channels_last), []  # pyright: ignore
+    x = images(2, 4, 4, 4)
+    expected = normalised_later(operation, x).whole()
+    operation.norm.register_forward_hook(lambda *_: ran.append("norm"))
+    torch.testing.assert_close(normalised_later(operation, x).whole(), expected)
+    operation.register_forward_pre_hook(lambda *_: ran.append("operation"))
+    torch.testing.assert_close(normalised_later(operation, x).whole(), expected)
+    assert ran == ["norm", "operation", "norm"]
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])

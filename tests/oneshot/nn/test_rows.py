@@ -1,94 +1,124 @@
-"""Work in parts against plain PyTorch."""
+"""The compiled loops against plain PyTorch, on images that are no multiple of what they work on at a time."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from oneshot.nn import rows
-from oneshot.nn.feature import Feature, normalised_later
-from oneshot.nn.norm import BatchNorm
-from oneshot.nn.operations import Conv, ConvNorm, ReluConvNorm
+from oneshot.nn.rows import LINEAR, RELU, RELU6, Normalised, Running
+
+SHAPES = [(7, 3, 5, 5), (4, 16, 8, 8), (2, 300, 2, 2), (1, 1, 3, 7), (3, 600, 1, 2), (64, 16, 32, 32)]
 
 
 def images(*shape: int) -> Tensor:
     return torch.randn(*shape).contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("shape", [(7, 3, 5, 5), (4, 16, 8, 8), (2, 300, 2, 2)])
-@pytest.mark.parametrize("rectify", [False, True])
-def test_sums(shape: tuple[int, ...], rectify: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows.parts, "__defaults__", (600,))  # several parts, the last one shorter
-    channels = shape[1]
-    terms = [images(*shape) for _ in range(3)]
-    kept = [term.clone() for term in terms]
-    scale, shift = torch.randn(channels), torch.randn(channels)
-    for count in (1, 2, 3):
-        for scales in ((None, None, None), (scale, None, scale), (None, scale, None)):
-            for b in (None, shift):
-                pairs = zip(terms[:count], scales, strict=False)
-                total = sum(t if s is None else t * s.view(1, -1, 1, 1) for t, s in pairs)
-                expected = total if b is None else total + b.view(1, -1, 1, 1)
-                with torch.no_grad():
-                    got = rows.combined(terms[:count], scales[:count], b, rectify)
-                assert torch.allclose(got, F.relu(expected) if rectify else expected, atol=1e-5)  # pyright: ignore
-    assert all(torch.equal(a, b) for a, b in zip(terms, kept, strict=True))
+def column(vector: Tensor) -> Tensor:
+    return vector.view(1, -1, 1, 1)
 
 
-def test_sums_of_one_image_and_many() -> None:
-    one, many = images(1, 4, 3, 3), images(6, 4, 3, 3)
-    with torch.no_grad():
-        assert torch.equal(rows.combined([one, many], [None, None]), one + many)
+@pytest.fixture
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("shape", [(7, 3, 5, 5), (16, 16, 16, 16), (2, 300, 2, 2)])
-def test_moments(shape: tuple[int, ...]) -> None:
-    x = images(*shape) * 0.5 + 3
-    mean, variance = rows.moments(x)
-    assert torch.allclose(mean, x.double().mean((0, 2, 3)).float(), rtol=1e-5)
-    assert torch.allclose(variance, x.double().var((0, 2, 3), correction=0).float(), rtol=1e-3)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_statistics_and_what_is_tracked(shape: tuple[int, ...]) -> None:
+    x, eps = images(*shape) * 0.5 + 3, 1e-3
+    mean, variance = x.double().mean((0, 2, 3)), x.double().var((0, 2, 3), correction=0)
+    running = Running(torch.tensor(0), torch.zeros(shape[1]), torch.ones(shape[1]))
+    rate, offset = rows.normalised(x, eps, running, None)
+    torch.testing.assert_close(rate, (variance + eps).rsqrt().float(), rtol=1e-4, atol=0)
+    torch.testing.assert_close(offset, (-mean * (variance + eps).rsqrt()).float(), rtol=1e-4, atol=0)
+    torch.testing.assert_close(running.mean, mean.float())
+    torch.testing.assert_close(running.variance, x.double().var((0, 2, 3)).float(), rtol=1e-4, atol=1e-6)
+    rows.normalised(x, eps, running, 0.25)
+    assert running.batches == 2
+    torch.testing.assert_close(running.mean, mean.float())
 
 
-@pytest.mark.parametrize("affine", [True, False])
-@pytest.mark.parametrize("momentum", [0.1, None])
-def test_normalised_later(affine: bool, momentum: float | None) -> None:
-    """Output and tracked statistics are PyTorch's own; a value and its ReLU agree in whichever order they are made."""
-    operation = ReluConvNorm(4, 5, 3, affine=affine).to(memory_format=torch.channels_last)  # pyright: ignore
-    plain = nn.BatchNorm2d(5, affine=affine, momentum=momentum)
-    for parameter in operation.norm.parameters():
-        parameter.data.normal_()
-    plain.load_state_dict(operation.norm.state_dict())
-    operation.norm.folds, operation.norm.momentum = True, momentum
-    with torch.no_grad():
-        for _ in range(3):
-            x = images(6, 4, 8, 8)
-            expected = plain(operation.conv(x))
-            feature = normalised_later(operation, x, 1)
-            relu = feature.rectified(None)
-            assert torch.allclose(feature.whole(), expected, atol=1e-5)
-            assert torch.allclose(relu, F.relu(expected), atol=1e-5)
-            again = Feature(*feature.terms, shift=feature.shift)
-            assert torch.equal(again.rectified(None), relu)
-    for mine, other in zip(operation.norm.buffers(), plain.buffers(), strict=True):
-        assert torch.allclose(mine, other, rtol=1e-4, atol=1e-6)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_combined(shape: tuple[int, ...]) -> None:
+    terms, vectors = [images(*shape) for _ in range(3)], [torch.randn(shape[1]) for _ in range(5)]
+    scale, weight, bias = torch.stack(vectors[:2]), vectors[2], vectors[3]
+    given = [Normalised(terms[0], scale, weight, bias), Normalised(terms[1]), Normalised(terms[2], scale, weight)]
+    total = (terms[0] * column(scale[0]) + column(scale[1])) * column(weight) + column(bias) + terms[1]
+    total = total + (terms[2] * column(scale[0]) + column(scale[1])) * column(weight)
+    value, relu, clamped = rows.combined(given, [None, vectors[4], None], [LINEAR, RELU, RELU6])
+    torch.testing.assert_close(value, total, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(relu, F.relu(total + column(vectors[4])), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(clamped, F.relu6(total), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("kernel", [1, 3])
-def test_folded_into_the_convolution(kernel: int) -> None:
-    pair = ConvNorm(Conv(4, 6, kernel)).to(memory_format=torch.channels_last).eval()  # pyright: ignore
-    norm: BatchNorm = pair[1]  # pyright: ignore[reportAssignmentType]
-    with torch.no_grad():
-        for tensor in (norm.weight, norm.bias, norm.running_mean):
-            tensor.normal_()  # pyright: ignore[reportOptionalMemberAccess]
-        norm.running_var.uniform_(0.5, 2)  # pyright: ignore[reportOptionalMemberAccess]
-        x = images(3, 4, 5, 5)
-        expected = norm(pair[0](x))
-        ran: list[int] = []
-        norm.register_forward_hook(lambda *_: ran.append(1))
-        assert torch.equal(pair(x), expected)
-        assert ran == [1]
-        norm.folds = True
-        assert torch.allclose(pair(x), expected, atol=1e-5)
-        assert ran == [1]
+def test_some_terms_may_be_summed_or_normalised_before() -> None:
+    """Bit by bit, so that nothing depends on who else needs the shorter sum."""
+    a, b, c = (Normalised(images(4, 16, 8, 8), torch.randn(2, 16)) for _ in range(3))
+    shift = torch.randn(16)
+    whole, relu = rows.combined([a, b, c], [None, shift], [LINEAR, RELU])
+    (first,) = rows.combined([a, b], [None], [LINEAR])
+    assert torch.equal(rows.combined([Normalised(first), c], [None], [LINEAR])[0], whole)
+    (last,) = rows.combined([c], [None], [LINEAR])
+    assert torch.equal(rows.combined([a, b, Normalised(last)], [None], [LINEAR])[0], whole)
+    assert torch.equal(rows.combined([Normalised(whole)], [shift], [RELU])[0], relu)
+
+
+def test_nan_and_infinity_are_not_lost() -> None:
+    x = images(2, 3, 4, 4)
+    x[1, 2, 3, 3], x[0, 1, 2, 2] = float("nan"), float("inf")
+    value, relu = rows.combined([Normalised(x)], [None, None], [LINEAR, RELU])
+    torch.testing.assert_close(value, x, equal_nan=True)
+    torch.testing.assert_close(relu, F.relu(x), equal_nan=True)
+    assert rows.normalised(x, 1e-5, None, 0.1).isnan().any(0).tolist() == [False, True, True]
+
+
+@pytest.mark.usefixtures("_threads")
+def test_threads_do_not_change_a_bit() -> None:
+    x, y = images(64, 16, 32, 32), images(64, 16, 32, 32)
+    found = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        scale = rows.normalised(x, 1e-5, None, 0.1)
+        (out,) = rows.combined([Normalised(x, scale), Normalised(y)], [None], [RELU])
+        gradient, sums = rows.gathered([x, y], [out, out], [RELU, RELU], [True, False], [Normalised(x, scale)])
+        found.append([scale, out, gradient, sums, rows.box_mean(x)])
+    for other in found[1:]:
+        assert all(map(torch.equal, found[0], other))
+
+
+@pytest.mark.parametrize("size", [(4, 6), (5, 7), (2, 3)])
+def test_halved_and_back(size: tuple[int, int]) -> None:
+    x = images(3, 5, *size).requires_grad_()
+    y = F.avg_pool2d(x, 2)
+    grad = torch.randn_like(y)
+    torch.testing.assert_close(rows.halved(x.detach()), y)
+    y.backward(grad)
+    torch.testing.assert_close(rows.doubled(rows.as_rows(grad), size), x.grad)
+
+
+def test_which_images_are_rows() -> None:
+    x = images(2, 3, 4, 4)
+    assert rows.is_rows(x)
+    assert not rows.is_rows(x.contiguous())
+    assert not rows.is_rows(x.bfloat16())
+    assert not rows.is_rows(x[0])
+
+
+def test_without_numba_pytorch_does_all() -> None:
+    code = (
+        "import sys; sys.modules['numba'] = None\n"
+        "import torch; from oneshot.nn.norm import BatchNorm; from oneshot.nn.rows import is_rows\n"
+        "x = torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)\n"
+        "print(is_rows(x), BatchNorm(3)(x).shape)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False torch.Size([2, 3, 4, 4])\n"
