@@ -36,7 +36,7 @@ class Feature:
 
     def whole(self) -> Tensor:
         """The sum, for all images."""
-        value = self.value if self.shift is None else self.value + channels(self.shift, self.value)
+        value = self.value if self.shift is None else self._take(Wanted(self.shift))
         return value if self.images == 1 else value.expand(self.images, -1, -1, -1)
 
     def settled(self) -> Feature:

@@ -151,6 +151,13 @@ def doubled(grad: Tensor, size: Sequence[int]) -> Tensor:
     return out
 
 
+def over_images(x: Tensor) -> Tensor:
+    """The sum of the images, as one image; as a matrix product, which is many times faster than a sum."""
+    _, width, *size = x.shape
+    total = x.new_ones(1, len(x)) @ x.permute(0, 2, 3, 1).reshape(len(x), -1)
+    return total.view(1, *size, width).permute(0, 3, 1, 2)
+
+
 @cache
 def _kernels() -> Any:
     try:

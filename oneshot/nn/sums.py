@@ -10,7 +10,19 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from oneshot.nn.rows import LINEAR, Clamp, Normalised, as_rows, channels, combined, gathered, is_rows, repeats, spread
+from oneshot.nn.rows import (
+    LINEAR,
+    Clamp,
+    Normalised,
+    as_rows,
+    channels,
+    combined,
+    gathered,
+    is_rows,
+    over_images,
+    repeats,
+    spread,
+)
 
 
 class Normal(NamedTuple):
@@ -134,9 +146,8 @@ class _Sum(torch.autograd.Function):
         for number, i in enumerate(used):
             if summed[number]:
                 results[3 * count + i] = sums[number]
-        for k, images in enumerate(ctx.images):
-            whole = images == len(gradient)
-            results[k] = gradient if whole else as_rows(gradient.sum(0, keepdim=True))
+        of_one = over_images(gradient) if min(ctx.images) < len(gradient) else gradient
+        results[:count] = [gradient if images == len(gradient) else of_one for images in ctx.images]
         if terms:
             outputs = [torch.empty_like(gradient) for _ in terms[1:]]
             ours = len(terms) == count and all(gradient is not grad for grad in grads)
