@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot.distributed import world
@@ -39,9 +40,15 @@ class Feature:
         value = self.value if self.shift is None else self._take(Wanted(self.shift))
         return value if self.images == 1 else value.expand(self.images, -1, -1, -1)
 
-    def settled(self) -> Feature:
-        """The same with no shift left, one image for one."""
-        return self if self.shift is None and self.images == 1 else Feature(self.whole())
+    def whole_and_rectified(self) -> tuple[Tensor, Tensor]:
+        """The sum, for all images, and its ReLU."""
+        if self.images > 1:
+            value = self.whole()
+            return value, F.relu(value)
+        if self.shift is None:
+            return self.value, self.rectified()
+        value, relu = make(self.terms, [Wanted(self.shift), Wanted(self.shift, RELU)])
+        return value, relu
 
     def through(self, operation: nn.Module, how: How | None = None, *vectors: Tensor | None) -> Feature:
         """What `how(operation, self, *vectors)` makes of this, or the operation alone; it obeys nothing else.

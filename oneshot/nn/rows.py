@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -169,11 +171,18 @@ def _kernels() -> Any:
 
 @cache
 def _team() -> Any:
-    """What runs a function in threads: OpenMP's own call where PyTorch uses that, whose threads wait for it already."""
-    run = getattr(ctypes.CDLL(None), "GOMP_parallel", None)
+    """What runs a function in threads: OpenMP's own call, of whose threads PyTorch made use before; else Python's."""
+    run = getattr(ctypes.CDLL(None), "GOMP_parallel", None) if sys.platform == "linux" else None
     if run is not None:
         run.argtypes, run.restype = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint], None
-    return run
+    return run or _in_threads
+
+
+def _in_threads(address: int, numbers: Numbers, threads: int, _: int) -> None:
+    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+    with ThreadPoolExecutor(threads) as pool:
+        for _done in pool.map(function, [ctypes.addressof(numbers)] * threads):
+            pass
 
 
 @cache
@@ -187,9 +196,9 @@ def _run(name: str, parts: int, *arguments: int | Tensor | Numbers, team: bool =
     """A kernel, by the threads that PyTorch may use."""
     address, function = _function(name)
     numbers = _int64(0, parts, *map(_number, arguments))
-    threads, together = min(torch.get_num_threads(), parts), _team()
-    if team and threads > 1 and together is not None:
-        together(address, numbers, threads, 0)
+    threads = min(torch.get_num_threads(), parts)
+    if team and threads > 1:
+        _team()(address, numbers, threads, 0)
     else:
         function(numbers)
 

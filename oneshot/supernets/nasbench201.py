@@ -88,9 +88,9 @@ class Reduction(nn.Module):
 
     def lazy(self, x: Feature) -> Feature:
         """`forward` whose sum is not yet made."""
-        x = x.settled()
-        y = normalised_later(self.second, normalised_later(self.first, x.rectified()).rectified())
-        return Feature(self.shortcut(halve(x.value))) + y
+        value, relu = x.whole_and_rectified()
+        y = normalised_later(self.second, normalised_later(self.first, relu).rectified())
+        return Feature(self.shortcut(halve(value))) + y
 
 
 class NasBench201Net(nn.Module):
@@ -149,7 +149,8 @@ class NasBench201Net(nn.Module):
             if isinstance(block, Cell):
                 x = block.lazy(x, gates, next(told, NOTHING), live)
             else:
-                x.foresee(1, [None])
+                if x.shift is None:
+                    x.foresee(1, [None])
                 x = x.through(block, Reduction.lazy)
         return x.through(self.norm, self._logits)
 

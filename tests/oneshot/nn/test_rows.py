@@ -82,7 +82,10 @@ def test_nan_and_infinity_are_not_lost() -> None:
 
 
 @pytest.mark.usefixtures("_threads")
-def test_threads_do_not_change_a_bit() -> None:
+@pytest.mark.parametrize("openmp", [True, False])
+def test_threads_do_not_change_a_bit(openmp: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not openmp:
+        monkeypatch.setattr(rows, "_team", lambda: rows._in_threads)
     x, y = images(64, 16, 32, 32), images(64, 16, 32, 32)
     found = []
     for threads in (1, 2, 3):
