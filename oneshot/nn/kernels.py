@@ -266,21 +266,11 @@ def gather(arguments: Any) -> None:
             return
         wide[:] = 0
         for i in range(rows * part // parts, rows * (part + 1) // parts):
-            whole = result = masked
-            if gradient:
-                result = _row(gradient, i, width, size)
+            whole = masked
             for k in range(v):
                 given, least, most = _row(grad[k], i, width, size), low[k], high[k]
-                into = result if gradient and k == v - 1 else added[k % 2, : len(given)]
                 if output[k]:
-                    y = _row(output[k], i, width, size)
-                    one = masked[: len(given)] if k else into
-                    if k and not asked[k]:
-                        for j in range(len(given)):
-                            value = given[j]
-                            into[j] = whole[j] + (np.float32(0) if (y[j] <= least) | (y[j] >= most) else value)
-                        whole = into
-                        continue
+                    y, one = _row(output[k], i, width, size), masked[: len(given)] if k else added[0, : len(given)]
                     for j in range(len(given)):
                         value = given[j]
                         one[j] = np.float32(0) if (y[j] <= least) | (y[j] >= most) else value
@@ -290,17 +280,21 @@ def gather(arguments: Any) -> None:
                     for j in range(len(given)):
                         own[j] += given[j]
                 if k:
+                    both = added[k % 2, : len(given)]
                     for j in range(len(given)):
-                        into[j] = whole[j] + given[j]
-                    whole = into
+                        both[j] = whole[j] + given[j]
+                    whole = both
                 else:
                     whole = given
             own = wide[v]
-            for j in range(len(whole)):
-                own[j] += whole[j]
-            if gradient and v == 1 and not output[0]:
+            if gradient:
+                row = _row(gradient, i, width, size)
+                for j in range(len(row)):
+                    row[j] = whole[j]
+                    own[j] += whole[j]
+            else:
                 for j in range(len(whole)):
-                    result[j] = whole[j]
+                    own[j] += whole[j]
             for k in range(n):
                 row, own, rate, offset = _row(term[k], i, width, size), wide[v + 1 + k], normal[k, 0], normal[k, 1]
                 for j in range(len(row)):
