@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from oneshot.distributed import world
 from oneshot.nn.norm import BatchNorm, is_watched
 from oneshot.nn.operations import ConvNorm, ReluConvNorm
-from oneshot.nn.rows import RELU, Clamp, channels
-from oneshot.nn.sums import Term, Wanted, make
+from oneshot.nn.rows import RELU, Clamp, Term, channels
+from oneshot.nn.sums import Wanted, make
 
 
 class Feature:
@@ -108,7 +108,7 @@ class Feature:
 
     @property
     def _is_sum(self) -> bool:
-        return len(self.terms) > 1 or any(term.normal is not None for term in self.terms)
+        return len(self.terms) > 1 or any(term.scale is not None for term in self.terms)
 
 
 How = Callable[..., Feature]

@@ -8,8 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from oneshot.nn.rows import Running, is_rows, normalised
-from oneshot.nn.sums import Normal, Term, Wanted, make
+from oneshot.nn.rows import Running, Term, is_rows, normalised
+from oneshot.nn.sums import Wanted, make
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -37,7 +37,7 @@ class BatchNorm(nn.BatchNorm2d):
 
     def _term(self, x: Tensor) -> Term:
         scale = normalised(x, self.eps, self._running(), self.momentum)
-        return Term(x, Normal(scale, self.weight, self.bias))
+        return Term(x, scale, self.weight, self.bias)
 
     @property
     def _is_alone(self) -> bool:

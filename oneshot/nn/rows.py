@@ -74,16 +74,20 @@ def normalised(x: Tensor, eps: float, running: Running | None, momentum: float |
     return results
 
 
-class Normalised(NamedTuple):
-    """A tensor [B, C, H, W] to be multiplied by `scale[0]` and `scale[1]` to be added, then by a weight and a bias."""
+class Term(NamedTuple):
+    """A tensor [B, C, H, W] in a sum, to which BatchNorm may still have to be done.
+
+    That is to multiply it by `scale[0]`, add `scale[1]`, then to multiply by a weight and add a bias, all of [C].
+    """
 
     tensor: Tensor
     scale: Tensor | None = None
+    """1 / sqrt(variance + eps) and -mean times that [2, C], by the tensor's own statistics."""
     weight: Tensor | None = None
     bias: Tensor | None = None
 
 
-def combined(terms: Sequence[Normalised], shifts: Sequence[Tensor | None], clamps: Sequence[Clamp]) -> list[Tensor]:
+def combined(terms: Sequence[Term], shifts: Sequence[Tensor | None], clamps: Sequence[Clamp]) -> list[Tensor]:
     """The sum of terms, plus each of the shifts [C], clamped; some terms may be one image for all, if `repeats` it."""
     like = max((term.tensor for term in terms), key=len)
     outputs, (tensors, *vectors) = [torch.empty_like(like) for _ in clamps], zip(*terms, strict=True)
@@ -97,7 +101,7 @@ def combined(terms: Sequence[Normalised], shifts: Sequence[Tensor | None], clamp
 
 def gathered(
     grads: Sequence[Tensor], outputs: Sequence[Tensor | None], clamps: Sequence[Clamp], summed: Sequence[bool],
-    terms: Sequence[Normalised],
+    terms: Sequence[Term],
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The gradient of a sum from those of its clamped outputs, and sums [v + 1 + n, C].
 
@@ -117,7 +121,7 @@ def gathered(
     return gradient, sums
 
 
-def spread(gradient: Tensor, terms: Sequence[Normalised], sums: Tensor, first: int, outputs: Sequence[Tensor]) -> None:
+def spread(gradient: Tensor, terms: Sequence[Term], sums: Tensor, first: int, outputs: Sequence[Tensor]) -> None:
     """Write the gradients of terms normalised by their own statistics; `sums` are those of `gathered` from a row on.
 
     The last output may be the gradient itself.

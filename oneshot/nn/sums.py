@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from oneshot.nn.rows import (
     LINEAR,
     Clamp,
-    Normalised,
+    Term,
     as_rows,
     channels,
     combined,
@@ -23,22 +23,6 @@ from oneshot.nn.rows import (
     repeats,
     spread,
 )
-
-
-class Normal(NamedTuple):
-    """A BatchNorm that is still to be done to a tensor, by the tensor's own statistics."""
-
-    scale: Tensor
-    """1 / sqrt(variance + eps) and -mean times that [2, C]."""
-    weight: Tensor | None
-    bias: Tensor | None
-
-
-class Term(NamedTuple):
-    """One of the tensors [B, C, H, W] in a sum."""
-
-    tensor: Tensor
-    normal: Normal | None = None
 
 
 class Wanted(NamedTuple):
@@ -57,16 +41,9 @@ def make(terms: Sequence[Term], wanted: Sequence[Wanted]) -> list[Tensor]:
         return _slowly(terms, wanted)
     if not torch.is_grad_enabled():
         return _combined(terms, wanted)
-    normals = [term.normal for term in terms]
-    return list(
-        _Sum.apply(  # pyright: ignore[reportArgumentType]
-            normals, [clamp for _, clamp in wanted],
-            *(term.tensor for term in terms),
-            *(None if normal is None else normal.weight for normal in normals),
-            *(None if normal is None else normal.bias for normal in normals),
-            *(shift for shift, _ in wanted),
-        )
-    )  # fmt: skip
+    tensors, scales, weights, biases = zip(*terms, strict=True)
+    clamps, shifts = [clamp for _, clamp in wanted], [shift for shift, _ in wanted]
+    return list(_Sum.apply(scales, clamps, *tensors, *weights, *biases, *shifts))  # pyright: ignore
 
 
 def _fit(terms: Sequence[Term]) -> bool:
@@ -76,12 +53,12 @@ def _fit(terms: Sequence[Term]) -> bool:
         return False
     most = max(map(len, tensors))
     fewer = [term for term in terms if len(term.tensor) < most]
-    return all(len(x) == 1 and normal is None and repeats(x) for x, normal in fewer)
+    return all(len(x) == 1 and scale is None and repeats(x) for x, scale, *_ in fewer)
 
 
 def _slowly(terms: Sequence[Term], wanted: Sequence[Wanted]) -> list[Tensor]:
     """The same by PyTorch; only what BatchNorm has still to do is done by the loops."""
-    total, *rest = (term.tensor if term.normal is None else make([term], [Wanted()])[0] for term in terms)
+    total, *rest = (term.tensor if term.scale is None else make([term], [Wanted()])[0] for term in terms)
     for term in rest:
         total = total + term
     made = {key: _clamped(total, *key) for key in dict.fromkeys(wanted)}
@@ -97,16 +74,12 @@ def _clamped(total: Tensor, shift: Tensor | None, clamp: Clamp) -> Tensor:
 
 def _combined(terms: Sequence[Term], wanted: Sequence[Wanted]) -> list[Tensor]:
     different = list(dict.fromkeys(wanted))
-    if len(terms) == 1 and terms[0].normal is None and different == [Wanted()]:
+    if len(terms) == 1 and terms[0].scale is None and different == [Wanted()]:
         return [terms[0].tensor] * len(wanted)
     shifts = [None if shift is None else shift.detach().float().contiguous() for shift, _ in different]
-    outputs = combined([_told(*term) for term in terms], shifts, [clamp for _, clamp in different])
+    outputs = combined(terms, shifts, [clamp for _, clamp in different])
     made = dict(zip(different, outputs, strict=True))
     return [made[key] for key in wanted]
-
-
-def _told(tensor: Tensor, normal: Normal | None) -> Normalised:
-    return Normalised(tensor) if normal is None else Normalised(tensor, *normal)
 
 
 class _Sum(torch.autograd.Function):
@@ -114,32 +87,32 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, normals: Sequence[Normal | None], clamps: Sequence[Clamp], *tensors: Tensor | None
+        ctx: Any, scales: Sequence[Tensor | None], clamps: Sequence[Clamp], *tensors: Tensor | None
     ) -> tuple[Tensor, ...]:
-        count = len(normals)
-        terms: Any = [Term(x, normal) for x, normal in zip(tensors[:count], normals, strict=True)]  # pyright: ignore
+        count = len(scales)
+        weights, biases = tensors[count : 2 * count], tensors[2 * count : 3 * count]
+        terms: Any = [Term(*parts) for parts in zip(tensors[:count], scales, weights, biases, strict=True)]  # pyright: ignore
         wanted = [Wanted(shift, clamp) for shift, clamp in zip(tensors[3 * count :], clamps, strict=True)]
         made: list[Tensor] = []
         for y in _combined(terms, wanted):
             made.append(_alias(y) if any(y is other for other in (*made, *tensors)) else y)
-        ctx.normals, ctx.clamps, ctx.images = normals, clamps, [len(x) for x, _ in terms]
+        ctx.scales, ctx.clamps, ctx.images = scales, clamps, [len(term.tensor) for term in terms]
         masks = [None if clamp == LINEAR else y for y, clamp in zip(made, clamps, strict=True)]
-        ctx.save_for_backward(*(x if normal else None for x, normal in terms), *masks)
+        ctx.save_for_backward(*(None if t.scale is None else t.tensor for t in terms), *weights, *biases, *masks)
         ctx.set_materialize_grads(False)
         return tuple(made)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        normals: Sequence[Normal | None] = ctx.normals
-        count = len(normals)
-        saved, masks = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        count, saved = len(ctx.scales), ctx.saved_tensors
+        weights, biases, masks = saved[count : 2 * count], saved[2 * count : 3 * count], saved[3 * count :]
         used = [i for i, grad in enumerate(grads) if grad is not None]
         results: list[Tensor | None] = [None] * (3 * count + len(grads))
         if not used:
             return None, None, *results
-        where = [k for k, normal in enumerate(normals) if normal is not None]
-        terms = [_told(saved[k], normals[k]) for k in where]
+        where = [k for k, scale in enumerate(ctx.scales) if scale is not None]
+        terms = [Term(saved[k], ctx.scales[k], weights[k], biases[k]) for k in where]
         given = [as_rows(grads[i]) for i in used]  # pyright: ignore[reportArgumentType]
         summed = [ctx.needs_input_grad[2 + 3 * count + i] for i in used]
         gradient, sums = gathered(given, [masks[i] for i in used], [ctx.clamps[i] for i in used], summed, terms)

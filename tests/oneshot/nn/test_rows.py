@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from oneshot.nn import rows
-from oneshot.nn.rows import LINEAR, RELU, RELU6, Normalised, Running
+from oneshot.nn.rows import LINEAR, RELU, RELU6, Running, Term
 
 SHAPES = [(7, 3, 5, 5), (4, 16, 8, 8), (2, 300, 2, 2), (1, 1, 3, 7), (3, 600, 1, 2), (64, 16, 32, 32)]
 
@@ -51,7 +51,7 @@ def test_statistics_and_what_is_tracked(shape: tuple[int, ...]) -> None:
 def test_combined(shape: tuple[int, ...]) -> None:
     terms, vectors = [images(*shape) for _ in range(3)], [torch.randn(shape[1]) for _ in range(5)]
     scale, weight, bias = torch.stack(vectors[:2]), vectors[2], vectors[3]
-    given = [Normalised(terms[0], scale, weight, bias), Normalised(terms[1]), Normalised(terms[2], scale, weight)]
+    given = [Term(terms[0], scale, weight, bias), Term(terms[1]), Term(terms[2], scale, weight)]
     total = (terms[0] * column(scale[0]) + column(scale[1])) * column(weight) + column(bias) + terms[1]
     total = total + (terms[2] * column(scale[0]) + column(scale[1])) * column(weight)
     value, relu, clamped = rows.combined(given, [None, vectors[4], None], [LINEAR, RELU, RELU6])
@@ -62,20 +62,20 @@ def test_combined(shape: tuple[int, ...]) -> None:
 
 def test_some_terms_may_be_summed_or_normalised_before() -> None:
     """Bit by bit, so that nothing depends on who else needs the shorter sum."""
-    a, b, c = (Normalised(images(4, 16, 8, 8), torch.randn(2, 16)) for _ in range(3))
+    a, b, c = (Term(images(4, 16, 8, 8), torch.randn(2, 16)) for _ in range(3))
     shift = torch.randn(16)
     whole, relu = rows.combined([a, b, c], [None, shift], [LINEAR, RELU])
     (first,) = rows.combined([a, b], [None], [LINEAR])
-    assert torch.equal(rows.combined([Normalised(first), c], [None], [LINEAR])[0], whole)
+    assert torch.equal(rows.combined([Term(first), c], [None], [LINEAR])[0], whole)
     (last,) = rows.combined([c], [None], [LINEAR])
-    assert torch.equal(rows.combined([a, b, Normalised(last)], [None], [LINEAR])[0], whole)
-    assert torch.equal(rows.combined([Normalised(whole)], [shift], [RELU])[0], relu)
+    assert torch.equal(rows.combined([a, b, Term(last)], [None], [LINEAR])[0], whole)
+    assert torch.equal(rows.combined([Term(whole)], [shift], [RELU])[0], relu)
 
 
 def test_nan_and_infinity_are_not_lost() -> None:
     x = images(2, 3, 4, 4)
     x[1, 2, 3, 3], x[0, 1, 2, 2] = float("nan"), float("inf")
-    value, relu = rows.combined([Normalised(x)], [None, None], [LINEAR, RELU])
+    value, relu = rows.combined([Term(x)], [None, None], [LINEAR, RELU])
     torch.testing.assert_close(value, x, equal_nan=True)
     torch.testing.assert_close(relu, F.relu(x), equal_nan=True)
     assert rows.normalised(x, 1e-5, None, 0.1).isnan().any(0).tolist() == [False, True, True]
@@ -91,8 +91,8 @@ def test_threads_do_not_change_a_bit(openmp: bool, monkeypatch: pytest.MonkeyPat
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
         scale = rows.normalised(x, 1e-5, None, 0.1)
-        (out,) = rows.combined([Normalised(x, scale), Normalised(y)], [None], [RELU])
-        gradient, sums = rows.gathered([x, y], [out, out], [RELU, RELU], [True, False], [Normalised(x, scale)])
+        (out,) = rows.combined([Term(x, scale), Term(y)], [None], [RELU])
+        gradient, sums = rows.gathered([x, y], [out, out], [RELU, RELU], [True, False], [Term(x, scale)])
         found.append([scale, out, gradient, sums, rows.box_mean(x)])
     for other in found[1:]:
         assert all(map(torch.equal, found[0], other))

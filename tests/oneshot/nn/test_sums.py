@@ -9,8 +9,8 @@ from torch import Tensor
 
 from oneshot.nn import sums
 from oneshot.nn.norm import BatchNorm
-from oneshot.nn.rows import RELU, RELU6
-from oneshot.nn.sums import Term, Wanted, make
+from oneshot.nn.rows import RELU, RELU6, Term
+from oneshot.nn.sums import Wanted, make
 
 
 def images(*shape: int, last: bool = True) -> Tensor:
