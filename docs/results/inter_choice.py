@@ -39,7 +39,8 @@ OTHER_SAMPLERS = {
     for name, sampler in itertools.product(("baseline", "bias-1"), ("fair", "balanced"))
 }
 VARIANTS = {**CONTEXTS, **OTHER_SAMPLERS}
-ARCHITECTURES = {"all": "--sample 1000 --seed 1", "no-zero": "--sample 1000 --seed 1", "conv": "--all"}
+SAMPLE = "--sample 1000 --seed 1 --images 2000"
+ASKED = {"all": SAMPLE, "no-zero": SAMPLE, "conv": "--all --images 5000"}
 HERE = Path(__file__).parent
 
 
@@ -57,10 +58,7 @@ class One:
     def commands(self, root: Path) -> Iterator[str]:
         run, name = self.folder(root), "nasbench201" if self.space == "all" else f"nasbench201-{self.space}"
         yield f"train --space {name} {RECIPE} {VARIANTS[self.variant]} --seed {self.seed} --threads 1 --out {run}"
-        yield (
-            f"predict {run} {ARCHITECTURES[self.space]} --images 5000 --batch-norm reset-cumulative-8 "
-            f"--threads 1 --out {run}.parquet"
-        )
+        yield (f"predict {run} {ASKED[self.space]} --batch-norm reset-cumulative-8 --threads 1 --out {run}.parquet")
 
     def work(self, root: Path) -> None:
         if self.folder(root).with_name(self.folder(root).name + ".parquet").exists():
@@ -85,7 +83,7 @@ class One:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="folder of the runs")
-    parser.add_argument("--spaces", nargs="+", default=["conv"], choices=ARCHITECTURES)
+    parser.add_argument("--spaces", nargs="+", default=["conv"], choices=ASKED)
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)

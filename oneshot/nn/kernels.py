@@ -41,7 +41,7 @@ _to_floats, _to_numbers = _pointer(types.float32), _pointer(types.int64)
 
 
 @typed
-def _next(_: Any, counter: Any) -> Any:
+def next_part(_: Any, counter: Any) -> Any:
     """The number there, which is one more afterwards, for all threads."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -51,7 +51,7 @@ def _next(_: Any, counter: Any) -> Any:
 
 
 @typed
-def _prefetch(_: Any, address: Any) -> Any:
+def ask_for(_: Any, address: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
@@ -89,7 +89,7 @@ def _row(images: int, i: int, width: int, size: int) -> Any:
     """Row i, while the next one is asked for: no processor does so by itself beyond the end of a page."""
     first = images + 4 * i * width
     for j in range(0, width, LINE):
-        _prefetch(first + 4 * (width + j))
+        ask_for(first + 4 * (width + j))
     return _floats(first, min(width, size - i * width))
 
 
@@ -136,7 +136,7 @@ def moments(arguments: Any) -> None:
     for j in range(width):
         first[j] = _floats(x, channels)[j % channels]
     while True:
-        part = _next(arguments)
+        part = next_part(arguments)
         if part >= parts:
             return
         wide[:] = 0
@@ -222,7 +222,7 @@ def combine(arguments: Any) -> None:
         _repeated(_numbers(shifts, v)[k], 0.0, channels, shift[k])
     whole, clamped = np.empty(width, np.float32), np.empty(width, np.float32)
     while True:
-        part = _next(arguments)
+        part = next_part(arguments)
         if part >= parts:
             return
         for i in range(rows * part // parts, rows * (part + 1) // parts):
@@ -261,7 +261,7 @@ def gather(arguments: Any) -> None:
     _normals(n, scales, channels, normal)
     masked, added = np.empty(width, np.float32), np.empty((2, width), np.float32)
     while True:
-        part = _next(arguments)
+        part = next_part(arguments)
         if part >= parts:
             return
         wide[:] = 0
@@ -323,7 +323,7 @@ def spread(arguments: Any) -> None:
             wide[k, 0, j] *= share
             wide[k, 1, j] *= normal[k, 0, j]
     while True:
-        part = _next(arguments)
+        part = next_part(arguments)
         if part >= parts:
             return
         for i in range(rows * part // parts, rows * (part + 1) // parts):
@@ -356,7 +356,7 @@ def box_mean(arguments: Any) -> None:
     for j in range(line):
         inner[j] = 1 / np.float32(min(j // channels + 2, width) - max(j // channels - 1, 0))
     while True:
-        image = _next(arguments)
+        image = next_part(arguments)
         if image >= images:
             return
         for r in range(height + 1):  # row r comes in, and the row above it is complete
@@ -392,7 +392,7 @@ def halve(arguments: Any) -> None:
     line, half = width * channels, width // 2 * channels
     total = np.empty(line, np.float32)
     while True:
-        image = _next(arguments)
+        image = next_part(arguments)
         if image >= images:
             return
         for r in range(height // 2):
@@ -415,7 +415,7 @@ def double(arguments: Any) -> None:
     line, half = width * channels, width // 2 * channels
     total = np.zeros(line, np.float32)
     while True:
-        image = _next(arguments)
+        image = next_part(arguments)
         if image >= images:
             return
         target = out + 4 * image * height * line

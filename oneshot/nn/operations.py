@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.pooling import average_pool
+from oneshot.nn.rows import convolved, convolves
 
 Operation = Callable[[int, int, int], "nn.Module"]
 Operations = Mapping[str, Operation]
@@ -39,13 +40,15 @@ class Skip(nn.Module):
 
 
 class Conv(nn.Conv2d):
-    """A convolution without bias at "same" padding; 1x1 on channels-last images it is a plain matrix product."""
+    """A convolution without bias at "same" padding, by the fastest way there is on channels-last images on a CPU."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> None:
         super().__init__(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False)
-        self._product = kernel == 1 and stride == 1
+        self._product, self._box = (stride == 1 and kernel == size for size in (1, 3))
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # pyright: ignore
+        if self._box and convolves(x, weight):
+            return convolved(x, weight, bias)
         if self._product and x.device.type == "cpu" and x.is_contiguous(memory_format=torch.channels_last):
             return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
         return super()._conv_forward(x, weight, bias)

@@ -64,11 +64,11 @@ def normalised(x: Tensor, eps: float, running: Running | None, momentum: float |
     """1 / sqrt(variance + eps) and -mean times that, of each channel [2, C]; running statistics are moved in place."""
     parts, width = _parts(x), x.shape[1]
     sums, results = torch.empty(parts, 2, width), torch.empty(2, width)
-    _run("moments", parts, x.numel(), width, x, sums)
+    _run(_kernels().moments, parts, x.numel(), width, x, sums)
     tracked = (0, 0, 0) if running is None else running
     _run(
-        "normalise", parts, x.numel() // width, width, x, sums, _float32(eps, -1.0 if momentum is None else momentum),
-        *tracked, results,
+        _kernels().normalise, parts, x.numel() // width, width, x, sums,
+        _float32(eps, -1.0 if momentum is None else momentum), *tracked, results,
         team=False,
     )  # fmt: skip
     return results
@@ -92,7 +92,7 @@ def combined(terms: Sequence[Term], shifts: Sequence[Tensor | None], clamps: Seq
     like = max((term.tensor for term in terms), key=len)
     outputs, (tensors, *vectors) = [torch.empty_like(like) for _ in clamps], zip(*terms, strict=True)
     _run(
-        "combine", _parts(like), like.numel(), like.shape[1], len(terms), _addresses(tensors),
+        _kernels().combine, _parts(like), like.numel(), like.shape[1], len(terms), _addresses(tensors),
         _int64(*(x.numel() for x in tensors)), *map(_addresses, vectors),
         len(clamps), _addresses(shifts), *_bounds(clamps), _addresses(outputs),
     )  # fmt: skip
@@ -113,11 +113,11 @@ def gathered(
     gradient = like if alone else torch.empty_like(like)
     each, sums = torch.empty(parts, count, width), torch.empty(count, width)
     _run(
-        "gather", parts, like.numel(), width, len(grads), _addresses(grads), _addresses(outputs), *_bounds(clamps),
-        _int64(*summed), len(terms), *(_addresses([term[i] for term in terms]) for i in range(2)),
+        _kernels().gather, parts, like.numel(), width, len(grads), _addresses(grads), _addresses(outputs),
+        *_bounds(clamps), _int64(*summed), len(terms), *(_addresses([term[i] for term in terms]) for i in range(2)),
         0 if alone else gradient, each,
     )  # fmt: skip
-    _run("total", parts, count * width, each, sums, team=False)
+    _run(_kernels().total, parts, count * width, each, sums, team=False)
     return gradient, sums
 
 
@@ -128,7 +128,7 @@ def spread(gradient: Tensor, terms: Sequence[Term], sums: Tensor, first: int, ou
     """
     width = gradient.shape[1]
     _run(
-        "spread", _parts(gradient), gradient.numel(), width, gradient, len(terms),
+        _kernels().spread, _parts(gradient), gradient.numel(), width, gradient, len(terms),
         *(_addresses([term[i] for term in terms]) for i in range(3)), sums.data_ptr() + 4 * first * width,
         _addresses(outputs),
     )  # fmt: skip
@@ -137,7 +137,7 @@ def spread(gradient: Tensor, terms: Sequence[Term], sums: Tensor, first: int, ou
 def box_mean(x: Tensor, backward: bool = False) -> Tensor:
     """3x3 average pooling at stride 1 that does not count the padding; or from its output's gradient the input's."""
     out, (images, width, *size) = torch.empty_like(x), x.shape
-    _run("box_mean", images, *size, width, x, out, int(backward))
+    _run(_kernels().box_mean, images, *size, width, x, out, int(backward))
     return out
 
 
@@ -145,7 +145,7 @@ def halved(x: Tensor) -> Tensor:
     """2x2 average pooling at stride 2, which leaves out the last row and column of odd sizes."""
     images, width, *size = x.shape
     out = _empty(images, width, size[0] // 2, size[1] // 2)
-    _run("halve", images, *size, width, x, out)
+    _run(_kernels().halve, images, *size, width, x, out)
     return out
 
 
@@ -153,7 +153,7 @@ def doubled(grad: Tensor, size: Sequence[int]) -> Tensor:
     """The input's gradient from that of `halved`, where the input had this height and width."""
     images, width, *_ = grad.shape
     out = _empty(images, width, *size)
-    _run("double", images, *size, width, grad, out)
+    _run(_kernels().double, images, *size, width, grad, out)
     return out
 
 
@@ -164,6 +164,24 @@ def over_images(x: Tensor) -> Tensor:
     return total.view(1, *size, width).permute(0, 3, 1, 2)
 
 
+def convolves(x: Tensor, weight: Tensor) -> bool:
+    """Whether `convolved` can and should make the 3x3 convolution at stride 1: without gradients, in full precision."""
+    if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or not is_rows(x) or weight.dtype != x.dtype:
+        return False
+    lanes = _winograd().LANES
+    return weight.shape[0] % lanes == weight.shape[1] % lanes == 0 and _winograd().is_quick()
+
+
+def convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The 3x3 convolution [B, K, H, W] at stride 1 and padding 1 by weights [K, C, 3, 3] and a bias [K]."""
+    (images, inputs, *size), outputs = x.shape, len(weight)
+    by = torch.from_numpy(_winograd().OF_WEIGHTS) @ weight.permute(2, 3, 1, 0).reshape(9, inputs * outputs)
+    y = _empty(images, outputs, *size)
+    added = torch.zeros(outputs) if bias is None else bias.contiguous()
+    _run(_winograd().convolve, _parts(x), images, *size, inputs, outputs, x, by, added, y)
+    return y
+
+
 @cache
 def _kernels() -> Any:
     try:
@@ -171,6 +189,13 @@ def _kernels() -> Any:
     except ImportError:  # as on a machine that only trains on a GPU
         return None
     return kernels
+
+
+@cache
+def _winograd() -> Any:
+    from oneshot.nn import winograd
+
+    return winograd
 
 
 @cache
@@ -190,15 +215,14 @@ def _in_threads(address: int, numbers: Numbers, threads: int, _: int) -> None:
 
 
 @cache
-def _function(name: str) -> tuple[int, Any]:
+def _function(kernel: Any) -> tuple[int, Any]:
     """A kernel's address, and something to call."""
-    address = getattr(_kernels(), name).address
-    return address, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+    return kernel.address, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(kernel.address)
 
 
-def _run(name: str, parts: int, *arguments: int | Tensor | Numbers, team: bool = True) -> None:
+def _run(kernel: Any, parts: int, *arguments: int | Tensor | Numbers, team: bool = True) -> None:
     """A kernel, by the threads that PyTorch may use."""
-    address, function = _function(name)
+    address, function = _function(kernel)
     numbers = _int64(0, parts, *map(_number, arguments))
     threads = min(torch.get_num_threads(), parts)
     if team and threads > 1:
