@@ -73,7 +73,7 @@ class Sharing:
     def _tracked(self, path: Sequence[tuple[nn.Module, int]]) -> Iterator[Tensor]:
         for operation, name in path:
             for norm in self._norms_of(operation):
-                buffers = self._statistics.setdefault((norm, name), _copy(norm._buffers))
+                buffers = self._statistics[norm, name]
                 for key in ("running_mean", "running_var"):
                     if (buffer := buffers[key]) is not None:
                         yield buffer
@@ -102,6 +102,8 @@ class Sharing:
             self._uses[name] += 1
             if operation is not None:
                 self._paths[-1].append((operation, name))
+                for norm in self._norms_of(operation):  # now, or memory between images would be theirs for long
+                    self._statistics.setdefault((norm, name), _copy(norm._buffers))
             return Shared(self, name, Feature(torch.empty(0)))
         found = self._kept.get(name)
         if found is None:
@@ -140,7 +142,7 @@ class Sharing:
         self._moved.add(name)
         try:
             for norm in norms:
-                buffers = self._statistics.setdefault((norm, name), _copy(norm._buffers))
+                buffers = self._statistics[norm, name]
                 norm._buffers = _copy(buffers) if again else buffers
             return make()
         finally:
