@@ -9,7 +9,7 @@ no such loops by itself; what is between the steps is stored as [16, channels / 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import cache, wraps
 from itertools import chain
 from typing import Any
 
@@ -29,6 +29,7 @@ _FLOAT, _VECTOR, _INDEX = ir.FloatType(), ir.VectorType(ir.FloatType(), LANES), 
 _FUSED = ("contract",)
 
 
+@cache
 def is_quick() -> bool:
     """Whether this processor's registers hold what the products below keep in them."""
     return binding.get_host_cpu_features().get("avx512f", False)
