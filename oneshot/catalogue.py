@@ -182,6 +182,12 @@ def open_run(path: str | Path, data_dir: str | Path | None = None, device: str |
     return run
 
 
+def space_of(path: str | Path) -> Space:
+    """The search space of the run in a folder."""
+    config, _ = unflat(RunFolder(path).config)
+    return space_named(config.space)
+
+
 def learned(path: str | Path) -> Learner:
     """What the sampler of a run has learned so far, to draw from: p(a|z) alone (VAENAS, Algorithm 2, line 13).
 

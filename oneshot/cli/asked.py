@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from evaluators.actors import Cluster
     from evaluators.base import Evaluator, Predictions
+    from evaluators.remote import RemoteEvaluator
     from evaluators.store import Stored
     from evaluators.table import TableEvaluator
     from oneshot.cost import Cost
@@ -60,15 +61,19 @@ class Opened:
             self.progress.advance(n)
 
 
-def opened(args: Any, argv: Sequence[str], cluster: Cluster | None = None) -> Opened:
-    """The evaluator that the arguments name, on the cluster if any; evaluations are kept where they took work."""
+def asked_service(args: Any, argv: Sequence[str]) -> RemoteEvaluator | None:
+    """The service that the arguments name, if they do; ValueError unless they name one thing to ask."""
     if bool(args.run) == bool(args.benchmark):
         raise ValueError("say what to ask: a run folder, or --benchmark NAME (one of these)")
     if args.standalone < 0:
         raise ValueError(f"--standalone must be at least 0 epochs, got {args.standalone}")
+    return connected(args, argv)
+
+
+def opened(args: Any, service: RemoteEvaluator | None, cluster: Cluster | None = None) -> Opened:
+    """The evaluator that the arguments name, on the cluster if any; evaluations are kept where they took work."""
     from evaluators.store import Stored
 
-    service = connected(args, argv)
     if service is not None:  # it keeps its predictions itself; --store also keeps them here
         store = Stored(service, args.store, chunk=service.batch) if args.store else None
         return Opened(service, service.network, store=store)

@@ -12,6 +12,7 @@ from oneshot.cli.options import add_cluster, add_machine, chosen, joined, parser
 
 if TYPE_CHECKING:
     from evaluators.actors import Cluster
+    from evaluators.remote import RemoteEvaluator
     from oneshot.cli.asked import Opened
     from oneshot.samplers.base import Sampler
     from oneshot.search.base import Measure, Task
@@ -26,19 +27,21 @@ MEASURES = ("params", "macs", "latency")
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
+    from oneshot.cli.asked import asked_service
     from oneshot.search.result import write
 
     if args.cluster and args.benchmark:
         raise ValueError("--cluster evaluates a run folder; a table has its answers already")
+    service = asked_service(args, argv)
     with joined(args) as cluster:
-        task, settings = _searched(args, argv, cluster)
+        task, settings = _searched(args, service, cluster)
     if args.out is not None:
         write(args.out, task, settings)
         _draw(task, args.out)
     _show(task, settings, args)
 
 
-def _searched(args: Any, argv: Sequence[str], cluster: Cluster | None) -> tuple[Task, dict[str, Any]]:
+def _searched(args: Any, service: RemoteEvaluator | None, cluster: Cluster | None) -> tuple[Task, dict[str, Any]]:
     """The task when its search is done, and what it was."""
     import numpy as np
 
@@ -46,7 +49,7 @@ def _searched(args: Any, argv: Sequence[str], cluster: Cluster | None) -> tuple[
     from oneshot.progress import Progress
     from oneshot.search.result import begin
 
-    algorithm, asked = _algorithm(args), opened(args, argv, cluster)
+    algorithm, asked = _algorithm(args), opened(args, service, cluster)
     task, costs = _task(args, asked)
     sampler, start, begins = _samplers(args, asked)
     settings = {

@@ -178,10 +178,16 @@ def test_a_wrong_address_is_an_error_soon(run: Path, capsys: pytest.CaptureFixtu
     [
         ("predict runs/x --sample 3 --top 1 --cluster local", "--top needs the network of a run folder here"),
         ("search --benchmark nasbench201-digits --cluster local", "a table has its answers already"),
+        ("search http://127.0.0.1:1 --cluster local", "--cluster is for a run folder; http://127.0.0.1:1 decides that"),
+        ("predict http://127.0.0.1:1 x --cluster local", "--cluster is for a run folder; http://127.0.0.1:1 decides"),
+        ("predict RUN |none~9| --cluster local", "|none~9|"),
+        ("predict RUN --cluster local", "say which architectures"),
+        ("predict runs/nowhere --sample 1 --cluster local", "runs/nowhere"),
+        ("search --cluster local", "say what to ask"),
     ],
 )
 def test_what_no_cluster_does_is_refused_before_one_starts(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, said: str
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, said: str
 ) -> None:
     monkeypatch.setattr("evaluators.actors.Cluster.__init__", lambda *_: pytest.fail("a cluster was started"))
-    fails(capsys, words, said)
+    fails(capsys, words.replace("RUN", str(run)), said)
