@@ -5,8 +5,8 @@ convolution, the C library's memory as it comes, one architecture after another.
 call, "together" with all in one call: what they have in common (the stem, the first cell's operations on it, in
 sequential networks the whole beginning) is made once a batch. "convolutions alone" runs those convolutions that the
 twin's architectures need, channels-last: without sharing nothing that uses these kernels can be faster.
-Predict: at C=16 and two cells a stage the convolutions are a sixth of the twin's time; passes over memory (BatchNorm,
-sums, ReLU) are the rest. Sharing saves the stem and three quarters of the first of six cells.
+Predict: at C=16 and two cells a stage the convolutions are a ninth of the twin's time; passes over memory (BatchNorm,
+sums, ReLU) and slower convolutions are the rest. Sharing saves the stem and three quarters of the first of six cells.
 Measure: a round is a slice of the protocol, one recalibration batch and one validation batch of 256; the cases take
 turns, each in a process of its own. The twin and "alone" take some architectures a round, evenly spread from cheap to
 expensive and others in each, "together" takes all. One round before them is not counted: of the protocol's 40 batches
