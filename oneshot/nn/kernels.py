@@ -10,10 +10,11 @@ one pass over the memory, however many steps it has. NaN is never lost, so that 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import carray, cfunc, njit, types  # pyright: ignore[reportPrivateImportUsage]
 from numba.extending import intrinsic
 
@@ -25,6 +26,12 @@ LINE = 16
 kernel: Any = cfunc(types.void(types.CPointer(types.int64)), cache=True, fastmath={"contract"}, error_model="numpy")
 typed: Any = intrinsic
 inlined: Any = njit(inline="always", fastmath={"contract"}, error_model="numpy")
+
+
+@cache
+def has_wide_registers() -> bool:
+    """Whether this processor has the 32 registers of 16 floats that `winograd` keeps its sums in."""
+    return binding.get_host_cpu_features().get("avx512f", False)
 
 
 def _pointer(of: types.Type) -> Any:

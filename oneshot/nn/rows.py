@@ -168,8 +168,9 @@ def convolves(x: Tensor, weight: Tensor) -> bool:
     """Whether `convolved` can and should make the 3x3 convolution at stride 1: without gradients, in full precision."""
     if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or not is_rows(x) or weight.dtype != x.dtype:
         return False
-    lanes = _winograd().LANES
-    return weight.shape[0] % lanes == weight.shape[1] % lanes == 0 and _winograd().is_quick()
+    if not _kernels().has_wide_registers():
+        return False
+    return weight.shape[0] % _winograd().LANES == weight.shape[1] % _winograd().LANES == 0
 
 
 def convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -193,6 +194,7 @@ def _kernels() -> Any:
 
 @cache
 def _winograd() -> Any:
+    """Compiled when first asked for."""
     from oneshot.nn import winograd
 
     return winograd

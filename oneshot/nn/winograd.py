@@ -9,12 +9,12 @@ no such loops by itself; what is between the steps is stored as [16, channels / 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, wraps
+from functools import wraps
 from itertools import chain
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import carray, types  # pyright: ignore[reportPrivateImportUsage]
 from numba.core import cgutils
 
@@ -27,12 +27,6 @@ LINE = 64
 """Bytes of a line of the cache, and of a vector."""
 _FLOAT, _VECTOR, _INDEX = ir.FloatType(), ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.IntType(32), LANES)
 _FUSED = ("contract",)
-
-
-@cache
-def is_quick() -> bool:
-    """Whether this processor's registers hold what the products below keep in them."""
-    return binding.get_host_cpu_features().get("avx512f", False)
 
 
 def _number(value: int) -> ir.Constant:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oneshot.nn import rows, winograd
+from oneshot.nn import kernels, rows
 from oneshot.nn.operations import Conv
 
 SHAPES = [
@@ -33,12 +33,6 @@ def _threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a processor that has enough registers."""
-    monkeypatch.setattr(winograd, "is_quick", lambda: True)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -76,7 +70,6 @@ def test_nan_is_not_lost() -> None:
     assert made[0].isfinite().all()
 
 
-@pytest.mark.usefixtures("_quick")
 def test_a_convolution_makes_use_of_it_only_where_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, ...]] = []
 
@@ -85,6 +78,7 @@ def test_a_convolution_makes_use_of_it_only_where_it_may(monkeypatch: pytest.Mon
         return rows.convolved(x, weight, bias)
 
     monkeypatch.setattr("oneshot.nn.operations.convolved", convolved)
+    monkeypatch.setattr(kernels, "has_wide_registers", lambda: True)
     x, _, _ = given(2, 16, 16, 8, 8)
     conv = Conv(16, 32, 3)
     plain = conv(x)
@@ -104,4 +98,6 @@ def test_a_convolution_makes_use_of_it_only_where_it_may(monkeypatch: pytest.Mon
         conv(x.contiguous())  # not channels-last
         assert not asked
         torch.testing.assert_close(conv(x), plain.detach(), rtol=1e-5, atol=1e-5)
+        monkeypatch.setattr(kernels, "has_wide_registers", lambda: False)
+        conv(x)
     assert asked == [(32, 16, 3, 3)]
