@@ -37,8 +37,10 @@ def test_improvement(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_inter_choice(real_data: Path) -> None:
     outputs = executed("inter_choice")
-    assert figures(outputs) == 2
-    for word in ("space conv, 64 architectures", "bias-3", "split-80", "live path convolutions"):
+    spaces = ("conv, 64", "no-zero, 1000")
+    assert figures(outputs) == 2 * len(spaces)
+    captions = tuple(f"space {space} architectures" for space in spaces)
+    for word in (*captions, "bias-3", "split-80", "bias-1 balanced", "live path convolutions"):
         assert word in text(outputs)
 
 

@@ -23,6 +23,7 @@ from oneshot.nn.kernels import ask_for, inlined, kernel, next_part, typed
 LANES = 16
 """Floats in a vector: channels come in whole vectors."""
 TILES = 12
+"""Tiles in a block, which go through the three steps together."""
 LINE = 64
 """Bytes of a line of the cache, and of a vector."""
 _FLOAT, _VECTOR, _INDEX = ir.FloatType(), ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.IntType(32), LANES)
