@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,15 +13,6 @@ from oneshot.nn.norm import batch_norms
 from oneshot.nn.sliced import Corners, SlicedBatchNorm, SlicedConv, SlicedConvNormRelu, nasbench101
 
 MEMORY = [torch.channels_last, torch.contiguous_format]
-
-
-@pytest.fixture(params=[1, 2])
-def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
-    """With two threads narrow images are normalised the other way."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("memory", MEMORY)
@@ -42,7 +31,7 @@ def test_convolutions_use_the_leading_channels(
     assert torch.equal(conv.weight.grad != 0, inside)
 
 
-@pytest.mark.usefixtures("_threads")
+@pytest.mark.usefixtures("_one_thread_and_two")
 @pytest.mark.parametrize("memory", MEMORY)
 @pytest.mark.parametrize("momentum", [0.1, None])
 @pytest.mark.parametrize("affine", [True, False])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -26,13 +24,6 @@ SHAPES = [
 def given(images: int, inputs: int, outputs: int, *size: int) -> tuple[Tensor, Tensor, Tensor]:
     x = torch.randn(images, inputs, *size).contiguous(memory_format=torch.channels_last)
     return x, torch.randn(outputs, inputs, 3, 3) / inputs, torch.randn(outputs)
-
-
-@pytest.fixture
-def _threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
