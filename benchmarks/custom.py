@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from oneshot.benchmarks.table import Benchmark, write
 
-from benchmarks.table import Benchmark, write
-from oneshot.provenance import differences
+from oneshot.base.provenance import differences
 from oneshot.space import Arch, Space
 
 Measure = Callable[[Arch, int], Mapping[str, float]]

@@ -4,7 +4,7 @@ The file is Parquet: a column `arch` of the space's strings, and numeric columns
 architecture. The file-level metadata `oneshot` holds one JSON document:
 `{"space": name in the catalogue, "truth": column, "ceiling": column, "protocol": {...}, ...}`; all of it is optional
 when opening, so that tables of other origin work as they are. Where one row stands for several architectures, a column
-`hash` (16 bytes, ascending) holds the key that they share (`benchmarks.index`).
+`hash` (16 bytes, ascending) holds the key that they share (`oneshot.benchmarks.index`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from benchmarks.columns import (
+from oneshot.benchmarks.columns import (
     METADATA_KEY,
     Array,
     as_floats,
@@ -30,10 +29,11 @@ from benchmarks.columns import (
     read_metadata,
     some,
 )
-from benchmarks.index import KEY_COLUMN, ROW_GROUP, Index, ordered
-from benchmarks.origin import sha256
-from oneshot.files import replacing
-from oneshot.lookup import find_file
+from oneshot.benchmarks.importing.origin import sha256
+from oneshot.benchmarks.index import KEY_COLUMN, ROW_GROUP, Index, ordered
+
+from oneshot.base.files import replacing
+from oneshot.base.lookup import find_file
 from oneshot.space import Arch, Space
 from oneshot.spaces import SPACES, space_named
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from oneshot.files import replacing, write_json
-from oneshot.provenance import environment
+from oneshot.base.files import replacing, write_json
+from oneshot.base.provenance import environment
 from oneshot.space import Arch, Space
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from evaluators.actors import Cluster
-from evaluators.base import Evaluator, Prediction, Predictions
-from oneshot.provenance import differences
+from oneshot.evaluators.actors import Cluster
+from oneshot.evaluators.base import Evaluator, Prediction, Predictions
+
+from oneshot.base.provenance import differences
 from oneshot.space import Arch
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from oneshot.evaluators.supernet import of_run
 
-from evaluators.supernet import of_run
-from oneshot.catalogue import Run
-from oneshot.feedback import Feedback
+from oneshot.runs.run import Run
 from oneshot.samplers.mixture import Mixture
 from oneshot.space import Arch
+from oneshot.training.feedback import Feedback
 
 CHUNK = 16
 """Architectures between two calls of `on_chunk`."""

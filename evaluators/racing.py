@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from oneshot.evaluators.base import Prediction, Seen
 
-from evaluators.base import Prediction, Seen
 from oneshot.space import Arch, Space
 
 LEADERS = 2

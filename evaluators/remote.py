@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluators.base import Prediction, Predictions
-from evaluators.service.limits import read_token
+from oneshot.evaluators.base import Prediction, Predictions
+from oneshot.evaluators.service.limits import read_token
+
 from oneshot.space import Arch, Space
 from oneshot.spaces import space_named
 

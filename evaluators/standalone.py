@@ -10,17 +10,20 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from oneshot.evaluators.base import Prediction, Predictions
 
-from evaluators.base import Prediction, Predictions
-from oneshot.catalogue import network
-from oneshot.data import Dataset, Images, load
+from oneshot.data.load import load
+from oneshot.data.source import Dataset, Images
 from oneshot.gates import fixed
 from oneshot.methods.single_path import SinglePath
-from oneshot.recipe import Config, Recipe, flat
+from oneshot.runs.config import Config, flat
+from oneshot.runs.run import network
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch, Space
 from oneshot.spaces import space_named
-from oneshot.training import autocast, train
+from oneshot.training.loop import train
+from oneshot.training.precision import autocast
+from oneshot.training.recipe import Recipe
 
 
 @dataclass(frozen=True)

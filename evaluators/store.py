@@ -9,8 +9,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from evaluators.base import Evaluator, Prediction, Predictions
-from oneshot.provenance import fingerprint
+from oneshot.evaluators.base import Evaluator, Prediction, Predictions
+
+from oneshot.base.provenance import fingerprint
 from oneshot.space import Arch
 
 SCHEMA = """

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from oneshot.evaluators.base import Prediction, Predictions, Seen
+from oneshot.evaluators.sharing import Sharing
 from torch import Tensor, nn
 
-from evaluators.base import Prediction, Predictions, Seen
-from evaluators.sharing import Sharing
-from oneshot.catalogue import Run, open_run
-from oneshot.data import ImageSource
+from oneshot.data.source import ImageSource
 from oneshot.gates import Gates, fixed
 from oneshot.nn.norm import batch_norms
+from oneshot.runs.run import Run, open_run
 from oneshot.space import Arch, Space
-from oneshot.training import autocast, keep_freed_memory
+from oneshot.training.precision import autocast, keep_freed_memory
 
 TOGETHER = 128
 """Architectures that are sent through the network together at most."""

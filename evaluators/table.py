@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from oneshot.benchmarks.table import Benchmark
+from oneshot.evaluators.base import Prediction, Predictions
 
-from benchmarks.table import Benchmark
-from evaluators.base import Prediction, Predictions
 from oneshot.space import Arch
 
 

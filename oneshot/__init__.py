@@ -6,24 +6,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oneshot.catalogue import Run, build, open_run
-    from oneshot.data import load
+    from oneshot.data.load import load
     from oneshot.gates import fixed, mixture
-    from oneshot.presets import preset
-    from oneshot.recipe import Config, Recipe
+    from oneshot.runs.config import Config
+    from oneshot.runs.presets import preset
+    from oneshot.runs.run import Run, build, open_run
     from oneshot.space import Arch, Decision, Space
     from oneshot.spaces import SPACES, space_named
-    from oneshot.training import train
+    from oneshot.training.loop import train
+    from oneshot.training.recipe import Recipe
 
 _HOMES = {
-    "oneshot.catalogue": ("Run", "build", "open_run"),
-    "oneshot.data": ("load",),
+    "oneshot.runs.run": ("Run", "build", "open_run"),
+    "oneshot.data.load": ("load",),
     "oneshot.gates": ("fixed", "mixture"),
-    "oneshot.presets": ("preset",),
-    "oneshot.recipe": ("Config", "Recipe"),
+    "oneshot.runs.presets": ("preset",),
+    "oneshot.runs.config": ("Config",),
+    "oneshot.training.recipe": ("Recipe",),
     "oneshot.space": ("Arch", "Decision", "Space"),
     "oneshot.spaces": ("SPACES", "space_named"),
-    "oneshot.training": ("train",),
+    "oneshot.training.loop": ("train",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -82,8 +82,8 @@ def _child(case: Callable[[Path, int], Measured], folder: Path, official: int, p
 def make_tables(folder: Path, official: int) -> Measured:
     """A NAS-Bench-201 and a NAS-Bench-101 table of the whole spaces, and an official file; once."""
     import numpy as np
+    from oneshot.benchmarks.table import write, write_strings
 
-    from benchmarks.table import write, write_strings
     from oneshot.spaces.nasbench101 import ALL as NB101
     from oneshot.spaces.nasbench101_batch import models
     from oneshot.spaces.nasbench201 import ALL as NB201
@@ -108,7 +108,7 @@ def open_201(folder: Path, official: int) -> Measured:
     from oneshot.spaces.nasbench201 import ALL
 
     before, held = time.process_time(), resident()
-    from benchmarks.table import Benchmark
+    from oneshot.benchmarks.table import Benchmark
 
     table = Benchmark.open(folder / "nb201.parquet")
     table.query([ALL.format((3, 2, 3, 1, 4, 3))])
@@ -116,7 +116,7 @@ def open_201(folder: Path, official: int) -> Measured:
 
 
 def look_up_201(folder: Path, official: int) -> Measured:
-    from benchmarks.table import Benchmark
+    from oneshot.benchmarks.table import Benchmark
 
     table = Benchmark.open(folder / "nb201.parquet")
     strings = table.strings[::-1]
@@ -142,7 +142,7 @@ def open_101(folder: Path, official: int) -> Measured:
     cell = ALL.parse("conv1x1~0|conv3x3~0|maxpool3x3~2|conv3x3~3|conv3x3~014|output~05")
     matrix, operations = ALL.graph(cell)
     before = time.process_time()
-    from benchmarks.table import Benchmark
+    from oneshot.benchmarks.table import Benchmark
 
     table = Benchmark.open(folder / "nb101.parquet")
     table.row(cell)
@@ -186,10 +186,9 @@ def _labelled(arch: tuple[int, ...]) -> tuple[Any, list[int]]:
 
 def score_all(folder: Path, official: int) -> Measured:
     import numpy as np
-
-    from benchmarks.predictions import Predicted
-    from benchmarks.scoring import score
-    from benchmarks.table import Benchmark
+    from oneshot.benchmarks.scoring.predictions import Predicted
+    from oneshot.benchmarks.scoring.score import score
+    from oneshot.benchmarks.table import Benchmark
 
     table = Benchmark.open(folder / "nb101.parquet")
     truth = table.values("test_accuracy_108")

@@ -36,7 +36,7 @@ class Constant:
         self.space, self.protocol = ALL, {"evaluator": "constant"}
 
     def __call__(self, archs: Sequence[Any]) -> Any:
-        from evaluators.base import Prediction, Predictions
+        from oneshot.evaluators.base import Prediction, Predictions
 
         return Predictions(self.space, tuple(archs), (Prediction(50.0, 1.0, 5000),) * len(archs), self.protocol)
 
@@ -46,8 +46,8 @@ def main() -> None:
     for name, default in {"shards": 400, "shard": 16, "actors": 2, "rounds": 3}.items():
         to.add_argument(f"--{name}", type=int, default=default)
     args = to.parse_args()
-    from evaluators.actors import Cluster
-    from evaluators.cluster import ClusterEvaluator
+    from oneshot.evaluators.actors import Cluster
+    from oneshot.evaluators.cluster import ClusterEvaluator
 
     with tempfile.TemporaryDirectory() as folder:
         run = trained(Path(folder) / "run")
@@ -90,8 +90,8 @@ def trained(folder: Path) -> Path:
 
 def started(run: Path, cluster: Any) -> float:
     """Seconds until every actor has opened the run and made a prediction."""
-    from evaluators.cluster import ClusterEvaluator
-    from evaluators.supernet import of_folder
+    from oneshot.evaluators.cluster import ClusterEvaluator
+    from oneshot.evaluators.supernet import of_folder
 
     start = time.perf_counter()
     evaluator = ClusterEvaluator(partial(of_folder, run, norm="inherit", images=64), cluster, 1)
@@ -101,7 +101,7 @@ def started(run: Path, cluster: Any) -> float:
 
 def stored(evaluator: Any, path: Path, args: argparse.Namespace) -> float:
     """Processor seconds of this process for all shards, kept in a new file."""
-    from evaluators.store import Stored
+    from oneshot.evaluators.store import Stored
 
     keeping = Stored(evaluator, path, chunk=args.shard)
     archs = list(evaluator.space)[: args.shards * args.shard]

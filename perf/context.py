@@ -109,14 +109,15 @@ def worker(space_name: str, case: str, args: argparse.Namespace, pipe: Connectio
     import torch
     import torch.nn.functional as F
 
-    from oneshot.catalogue import network
     from oneshot.gates import fixed
     from oneshot.nn.choice import split
-    from oneshot.optimizers import of_weights
-    from oneshot.recipe import Config, Recipe
+    from oneshot.runs.config import Config
+    from oneshot.runs.run import network
     from oneshot.samplers.uniform import Uniform
     from oneshot.spaces import space_named
-    from oneshot.training import autocast, keep_freed_memory
+    from oneshot.training.optimizers import of_weights
+    from oneshot.training.precision import autocast, keep_freed_memory
+    from oneshot.training.recipe import Recipe
 
     keep_freed_memory()
     space, device = space_named(space_name), torch.device(args.device)

@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 def main() -> None:
     import numpy as np
     import torch
+    from oneshot.evaluators.supernet import SupernetEvaluator
 
-    from evaluators.supernet import SupernetEvaluator
-    from oneshot.catalogue import open_run
-    from oneshot.progress import Progress
+    from oneshot.base.progress import Progress
+    from oneshot.runs.run import open_run
     from oneshot.samplers.uniform import distinct
     from tests.evaluators.one_by_one import classes_together, logits_of
 

@@ -77,8 +77,7 @@ def main() -> None:
 def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
     """One case, one round for every message: processor seconds an architecture, and its predictions by number."""
     import torch
-
-    from evaluators.supernet import SupernetEvaluator
+    from oneshot.evaluators.supernet import SupernetEvaluator
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -116,7 +115,7 @@ def setting(args: argparse.Namespace) -> tuple[Any, list[Any], Any, Any]:
     import numpy as np
     import torch
 
-    from oneshot.data import Images
+    from oneshot.data.source import Images
     from oneshot.samplers.uniform import Uniform, distinct
     from oneshot.search.base import Task
     from oneshot.search.evolution import Evolution
@@ -157,8 +156,7 @@ class Scored:
 
     def __call__(self, archs: Any) -> Any:
         import numpy as np
-
-        from evaluators.base import Prediction, Predictions
+        from oneshot.evaluators.base import Prediction, Predictions
 
         layers = np.arange(len(self.table))
         values = tuple(Prediction(50 + float(self.table[layers, arch].sum()), 0.0, 1) for arch in archs)

@@ -163,9 +163,9 @@ def processor_seconds(number: int) -> float:
 
 def service(pipe: Connection, args: argparse.Namespace, kind: str, folder: str, known: list[str]) -> None:
     """Sends its port once it answers."""
-    from evaluators.service.app import create_app
-    from evaluators.service.server import bound, serve
-    from evaluators.store import Stored
+    from oneshot.evaluators.service.app import create_app
+    from oneshot.evaluators.service.server import bound, serve
+    from oneshot.evaluators.store import Stored
 
     evaluator = made(args, kind)
     store = Stored(evaluator, Path(folder) / "p.sqlite", chunk=PASS if not known else len(known))
@@ -190,9 +190,9 @@ def made(args: argparse.Namespace, kind: str) -> Any:
     if kind != "supernet":
         return Pretending(args.sleep / 1000 if kind == "sleeping" else 0.0, args.images)
     import torch
+    from oneshot.evaluators.supernet import SupernetEvaluator
 
-    from evaluators.supernet import SupernetEvaluator
-    from oneshot.data import Images
+    from oneshot.data.source import Images
     from oneshot.spaces.nasbench201 import ALL
     from oneshot.supernets.nasbench201 import NasBench201Net
 
@@ -215,7 +215,7 @@ class Pretending:
         self.protocol: dict[str, Any] = {"evaluator": "pretending"}
 
     def __call__(self, archs: Any) -> Any:
-        from evaluators.base import Prediction, Predictions
+        from oneshot.evaluators.base import Prediction, Predictions
 
         time.sleep(self.seconds * len(archs))
         values = tuple(

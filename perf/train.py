@@ -90,7 +90,7 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
     from oneshot.samplers.uniform import Uniform
     from oneshot.spaces.nasbench201 import ALL
     from oneshot.supernets.nasbench201 import NasBench201Net
-    from oneshot.training import autocast, keep_freed_memory
+    from oneshot.training.precision import autocast, keep_freed_memory
 
     if case != "twin":
         keep_freed_memory()

@@ -17,10 +17,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from oneshot.data import Dataset, Images, load
+from oneshot.data.load import load
+from oneshot.data.source import Dataset, Images
 
 if TYPE_CHECKING:
-    from evaluators.actors import Cluster
+    from oneshot.evaluators.actors import Cluster
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and their children, ignore it
 
@@ -57,7 +58,7 @@ def few(digits: Dataset) -> tuple[Images, Images]:
 def cluster() -> Iterator[Cluster]:
     """Two actors on a Ray of this machine, which has four CPUs by its own account, and stays until the end."""
     pytest.importorskip("ray", reason='needs Ray: pip install -e ".[ray]"')
-    from evaluators.actors import Cluster
+    from oneshot.evaluators.actors import Cluster
 
     with Cluster("local", actors=4), Cluster(actors=2) as two:
         yield two

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from oneshot.benchmarks.table import Benchmark
 
-from benchmarks.table import Benchmark
 from oneshot.cli import main
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

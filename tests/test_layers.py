@@ -15,6 +15,13 @@ PACKAGES = ("oneshot", "benchmarks", "evaluators")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
+def module_of(path: Path) -> str:
+    """The name under which a file is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts if parts[0] == "oneshot" else ("oneshot", *parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
 def imports(path: Path) -> set[str]:
     """Every module of this project that a file imports, wherever in the file, but not for type checking alone."""
     found = set()
@@ -40,37 +47,46 @@ LIGHT = (
     "oneshot.space",
     "oneshot.cost",
     "oneshot.spaces",
-    "oneshot.augmentation",
-    "oneshot.recipe",
-    "oneshot.figures",
-    "oneshot.files",
-    "oneshot.lookup",
-    "oneshot.provenance",
+    "oneshot.data.augmentation",
+    "oneshot.training.recipe",
+    "oneshot.base.bounds",
+    "oneshot.base.figures",
+    "oneshot.base.files",
+    "oneshot.base.lookup",
+    "oneshot.base.provenance",
 )
+ROOMS = (
+    ("oneshot.base",),
+    ("oneshot.space", "oneshot.cost", "oneshot.gates", "oneshot.spaces"),
+    ("oneshot.nn", "oneshot.data"),
+    ("oneshot.supernets", "oneshot.samplers"),
+    ("oneshot.methods", "oneshot.search"),
+    ("oneshot.training", "oneshot.runs"),
+    ("oneshot.cli", "oneshot.__main__"),
+)
+"""From the ground up: a room imports those below it, and its own."""
+
+
+def room(module: str) -> int | None:
+    """The floor of a module of the supernet core."""
+    return next((floor for floor, names in enumerate(ROOMS) if below(module, *names)), None)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_down(path: Path) -> None:
-    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    name = module_of(path)
+    floor, forbidden = room(name), ["oneshot.cli"]
     if below(name, "oneshot.cli", "oneshot.__main__"):  # the door
         return
-    forbidden = ["oneshot.cli"]
-    if below(name, "oneshot"):
-        forbidden += ["benchmarks", "evaluators"]
-    if below(name, "oneshot.nn"):
-        forbidden += [
-            "oneshot.supernets",
-            "oneshot.samplers",
-            "oneshot.methods",
-            "oneshot.training",
-            "oneshot.catalogue",
-        ]
-    if not below(name, "oneshot.catalogue") and below(name, "oneshot"):
-        forbidden += ["oneshot.catalogue"]
-    if below(name, "benchmarks"):
-        forbidden += ["evaluators", "torch"]
-        ours = {m for m in imports(path) if below(m, "oneshot")}
-        assert all(below(m, *LIGHT) for m in ours), f"{name} imports {ours}"
+    if not below(name, "oneshot.benchmarks", "oneshot.evaluators"):
+        forbidden += ["oneshot.benchmarks", "oneshot.evaluators"]
+    if floor is not None:
+        forbidden += [other for higher in ROOMS[floor + 1 :] for other in higher]
+        forbidden += [other for other in ROOMS[floor] if not below(name, other) and floor not in (1, 5)]
+    if below(name, "oneshot.benchmarks"):
+        forbidden += ["oneshot.evaluators", "torch"]
+        ours = {m for m in imports(path) if below(m, "oneshot") and not below(m, "oneshot.benchmarks")}
+        assert all(below(m, *LIGHT) or m in ("oneshot", "oneshot.base") for m in ours), f"{name} imports {ours}"
     if below(name, *LIGHT) and name != "oneshot.cost":  # it counts on a network where it is asked to
         forbidden += ["torch", "pandas"]
     wrong = {m for m in imports(path) if below(m, *forbidden)}
@@ -83,8 +99,8 @@ def test_imports_go_down(path: Path) -> None:
         "oneshot",
         "oneshot.spaces",
         "oneshot.search.evolution",
-        "benchmarks.table",
-        "benchmarks.importing",
+        "oneshot.benchmarks.table",
+        "oneshot.benchmarks.importing.files",
         "oneshot.cli",
         "oneshot.cli.spaces",
     ],
@@ -97,7 +113,7 @@ def test_light_modules_import_no_torch(module: str) -> None:
 @pytest.mark.parametrize("words", [["--help"], ["spaces"], ["benchmark", "query"]], ids=" ".join)
 def test_light_doors_answer_fast(words: list[str]) -> None:
     if words[0] == "benchmark":
-        from benchmarks.table import find
+        from oneshot.benchmarks.table import find
 
         words = [*words, "nasbench201-digits", find("nasbench201-digits").strings[0], "--json"]
     times = []

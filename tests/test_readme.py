@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oneshot.cli import COMMANDS, main
-from oneshot.presets import PRESETS
+from oneshot.runs.presets import PRESETS
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 LINES = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("oneshot ")]

@@ -27,19 +27,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from oneshot.benchmarks.importing.nasbench101 import import_official
+from oneshot.benchmarks.table import Benchmark, write
+from oneshot.evaluators.table import TableEvaluator
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from benchmarks.nasbench101 import import_official
-from benchmarks.table import Benchmark, write
-from evaluators.table import TableEvaluator
-from oneshot.catalogue import learned
-from oneshot.files import replacing
-from oneshot.lookup import find_file
+from oneshot.base.files import replacing
+from oneshot.base.lookup import find_file
+from oneshot.runs.run import learned
 from oneshot.samplers.base import Sampler
+from oneshot.samplers.best_of import COUNTS, KEPT, TRAINED, best_of, best_quantile, expected_best, trained_vae
 from oneshot.samplers.encoding import ByNumbers
 from oneshot.samplers.exact_edges import ExactEdges
-from oneshot.samplers.study import COUNTS, KEPT, TRAINED, best_of, best_quantile, expected_best, trained_vae
 from oneshot.samplers.vae import Vae, VaeSettings
 from oneshot.search.base import Task
 from oneshot.search.evolution import Evolution

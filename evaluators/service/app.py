@@ -13,16 +13,15 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
-
-from evaluators.service import failures
-from evaluators.service.batching import Batcher, Overloaded
-from evaluators.service.comparison import compare
-from evaluators.service.failures import Refused, response
-from evaluators.service.guard import Guard
-from evaluators.service.known import Known, Row
-from evaluators.service.limits import Limits
-from evaluators.service.metrics import Metrics
-from evaluators.service.schema import (
+from oneshot.evaluators.service import failures
+from oneshot.evaluators.service.batching import Batcher, Overloaded
+from oneshot.evaluators.service.comparison import compare
+from oneshot.evaluators.service.failures import Refused, response
+from oneshot.evaluators.service.guard import Guard
+from oneshot.evaluators.service.limits import Limits
+from oneshot.evaluators.service.metrics import Metrics
+from oneshot.evaluators.service.ranking import Known, Row
+from oneshot.evaluators.service.schema import (
     Answer,
     Comparison,
     Failure,
@@ -34,9 +33,10 @@ from evaluators.service.schema import (
     State,
     record,
 )
-from evaluators.store import Stored
-from evaluators.table import TableEvaluator
-from oneshot.provenance import environment, fingerprint, version
+from oneshot.evaluators.store import Stored
+from oneshot.evaluators.table import TableEvaluator
+
+from oneshot.base.provenance import environment, fingerprint, version
 from oneshot.space import Arch, Space
 
 PAGE = FilePath(__file__).parent / "page"

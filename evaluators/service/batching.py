@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
-from evaluators.service.known import Row
+from oneshot.evaluators.service.ranking import Row
+
 from oneshot.space import Arch
 
 LONGEST_WAIT = 60

@@ -6,9 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-
-from benchmarks.measures import improvement_curve, kendall_tau
-from evaluators.service.known import Known
+from oneshot.benchmarks.scoring.measures import improvement_curve, kendall_tau
+from oneshot.evaluators.service.ranking import Known
 
 POINTS = 1500
 """Points of the scatter; more are thinned evenly by predicted rank."""

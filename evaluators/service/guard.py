@@ -8,13 +8,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from oneshot.evaluators.service.failures import Refused, failure
+from oneshot.evaluators.service.limits import Limits
+from oneshot.evaluators.service.metrics import Metrics
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from evaluators.service.failures import Refused, failure
-from evaluators.service.limits import Limits
-from evaluators.service.metrics import Metrics
 
 OPEN = ("/", "/docs", "/openapi.json", "/healthz", "/readyz")
 """What needs no token: pages without data, and the probes; also all files of the page."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
+from oneshot.evaluators.service.ranking import Known, Row, interval
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
-
-from evaluators.service.known import Known, Row, interval
 
 Architecture = Annotated[
     StrictStr | list[StrictInt], Field(description="a string of the space, or one option index a decision")

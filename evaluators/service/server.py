@@ -10,9 +10,8 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from oneshot.evaluators.service.failures import failure
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
-
-from evaluators.service.failures import failure
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(USAGE.format(commands="\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items())), end="")
         return 0 if words else 2
     if words[0] == "--version":
-        from oneshot.provenance import version
+        from oneshot.base.provenance import version
 
         print(version("oneshot-nas"))
         return 0

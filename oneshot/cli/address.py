@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evaluators.remote import RemoteEvaluator
+    from oneshot.evaluators.remote import RemoteEvaluator
 
 DECIDED = (
     "--standalone", "--batch-norm", "--batch-size", "--images", "--together", "--memory", "--device", "--threads",
@@ -31,6 +31,6 @@ def connected(args: Any, argv: Sequence[str]) -> RemoteEvaluator | None:
         option = word.partition("=")[0].replace("_", "-")
         if option in DECIDED:
             raise ValueError(f"{option} is for a run folder; {args.run} decides that itself")
-    from evaluators.remote import service_at
+    from oneshot.evaluators.remote import service_at
 
     return service_at(args.run, args.token_file)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from oneshot.cli.options import add_cluster, add_data_dir, add_machine, add_recipe, chosen, parser, print_table
 
 if TYPE_CHECKING:
-    from benchmarks.table import Benchmark
+    from oneshot.benchmarks.table import Benchmark
 
 COLUMNS = "only these columns; all: also those of single trainings"
 
@@ -49,7 +49,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def create(argv: Sequence[str]) -> None:
-    from oneshot.recipe import Config, Recipe, flat, unflat
+    from oneshot.runs.config import Config, flat, unflat
+    from oneshot.training.recipe import Recipe
 
     example = (
         "oneshot benchmark create mine.parquet --space nasbench201-conv --dataset digits --sample 20 --seeds 0 1 2"
@@ -68,11 +69,11 @@ def create(argv: Sequence[str]) -> None:
     args = to.parse_args(list(argv))
     import numpy as np
 
-    from benchmarks.custom import create as create_table
-    from evaluators.standalone import Standalone
+    from oneshot.base.progress import Progress
+    from oneshot.base.provenance import environment
+    from oneshot.benchmarks.custom import create as create_table
     from oneshot.cli.options import device, every, joined
-    from oneshot.progress import Progress
-    from oneshot.provenance import environment
+    from oneshot.evaluators.standalone import Standalone
     from oneshot.samplers.uniform import distinct
     from oneshot.spaces import space_named
 
@@ -110,9 +111,9 @@ def import_(argv: Sequence[str]) -> None:
     to.add_argument("--join", type=Path, nargs="+", default=[], help=joined)
     add_data_dir(to)
     args = to.parse_args(list(argv))
-    from benchmarks.importing import import_any
-    from oneshot.lookup import data_folder
-    from oneshot.progress import Progress
+    from oneshot.base.lookup import data_folder
+    from oneshot.base.progress import Progress
+    from oneshot.benchmarks.importing.files import import_any
     from oneshot.spaces import space_named
 
     target = Path(args.name)
@@ -136,8 +137,8 @@ def show(argv: Sequence[str]) -> None:
     to.add_argument("--json", action="store_true", help="print one JSON document")
     add_data_dir(to)
     args = to.parse_args(list(argv))
-    from benchmarks.summary import BARS, summary
-    from benchmarks.table import find
+    from oneshot.benchmarks.reporting.summary import BARS, summary
+    from oneshot.benchmarks.table import find
 
     table = find(args.benchmark, args.data_dir)
     columns = {name: summary(table, name) for name in _wanted(table, args.columns)}
@@ -170,7 +171,7 @@ def query(argv: Sequence[str]) -> None:
     to.add_argument("--json", action="store_true", help="print one JSON document")
     add_data_dir(to)
     args = to.parse_args(list(argv))
-    from benchmarks.table import find
+    from oneshot.benchmarks.table import find
 
     table = find(args.benchmark, args.data_dir)
     wanted = _wanted(table, args.columns)

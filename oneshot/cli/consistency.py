@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from oneshot.cli.options import add_machine, device, print_json, print_rich
 
 if TYPE_CHECKING:
-    from benchmarks.predictions import Predicted
+    from oneshot.benchmarks.scoring.predictions import Predicted
     from oneshot.space import Arch, Space
 
 SAMPLE = 1000
@@ -29,9 +29,9 @@ def add_options(to: Any) -> None:
 
 
 def main(args: Any) -> None:
-    from benchmarks.consistency import check_spaces, consistency, consistency_table, write_consistency
-    from benchmarks.predictions import read_predictions
-    from oneshot.checkpoint import RunFolder
+    from oneshot.benchmarks.scoring.consistency import check_spaces, consistency, consistency_table, write_consistency
+    from oneshot.benchmarks.scoring.predictions import read_predictions
+    from oneshot.runs.folder import RunFolder
 
     if args.benchmark is not None:
         raise ValueError("--self compares runs with each other: it takes no --benchmark")
@@ -59,11 +59,11 @@ def _predicted(words: Sequence[str], files: dict[str, Predicted], args: Any) -> 
     """The run folders' predictions, on the architectures of the files if there are any, kept in each folder."""
     import numpy as np
 
-    from benchmarks.predictions import Predicted
-    from evaluators.store import Stored
-    from evaluators.supernet import of_run
-    from oneshot.catalogue import open_run
-    from oneshot.progress import Progress
+    from oneshot.base.progress import Progress
+    from oneshot.benchmarks.scoring.predictions import Predicted
+    from oneshot.evaluators.store import Stored
+    from oneshot.evaluators.supernet import of_run
+    from oneshot.runs.run import open_run
 
     if args.by not in ("accuracy", "loss"):
         raise ValueError(f"run folders are compared by accuracy or loss, got --by {args.by}")
@@ -86,7 +86,7 @@ def _common(space: Space, files: list[Predicted], args: Any) -> dict[str, Arch]:
     """The architectures to predict, by string."""
     import numpy as np
 
-    from benchmarks.consistency import shared
+    from oneshot.benchmarks.scoring.consistency import shared
     from oneshot.samplers.uniform import distinct
 
     rng = np.random.default_rng(args.sample_seed)

@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> None:
     to.add_argument("--from", dest="source", type=str | None, default=None, help=here)
     add_data_dir(to)
     args = to.parse_args(list(argv))
-    from oneshot.data import fetch, load
+    from oneshot.data.load import fetch, load
 
     if args.name == "digits":
         print("digits comes with scikit-learn: nothing to fetch")
@@ -50,8 +50,8 @@ def subset(argv: Sequence[str]) -> None:
     to.add_argument("--seed", type=int, default=0, help="of the choice")
     to.add_argument("--link", action="store_true", help="hard links in place of copies")
     args = to.parse_args(list(argv))
-    from oneshot.image_subset import Protocol, write_subset
-    from oneshot.progress import Progress
+    from oneshot.base.progress import Progress
+    from oneshot.data.subset import Protocol, write_subset
 
     protocol = Protocol(args.classes, args.train, args.valid, args.test, args.seed)
     with Progress("subset", protocol.classes * sum(protocol.parts.values()), "images") as progress:

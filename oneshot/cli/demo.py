@@ -17,7 +17,7 @@ def main(argv: Sequence[str]) -> None:
     to.add_argument("--seed", type=int, default=0, help="of the training")
     to.add_argument("--epochs", type=int, default=0, help="fewer epochs than the preset's, for a quick look")
     args = to.parse_args(list(argv))
-    from benchmarks.table import SHIPPED
+    from oneshot.benchmarks.table import SHIPPED
     from oneshot.cli import predict, score, train
 
     def step(text: str) -> None:

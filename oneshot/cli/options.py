@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from oneshot.presets import PRESETS, preset
-from oneshot.recipe import Config, Recipe, flat
+from oneshot.runs.config import Config, flat
+from oneshot.runs.presets import PRESETS, preset
+from oneshot.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from evaluators.actors import Cluster
-    from evaluators.base import Evaluator
+    from oneshot.evaluators.actors import Cluster
+    from oneshot.evaluators.base import Evaluator
     from oneshot.space import Arch, Space
 
 WIDTH = 100
@@ -99,7 +100,7 @@ def joined(args: Any) -> Iterator[Cluster | None]:
     if not args.cluster:
         yield None
         return
-    from evaluators.actors import Cluster
+    from oneshot.evaluators.actors import Cluster
 
     with (
         redirect_stdout(sys.stderr),
@@ -113,7 +114,7 @@ def spread(make: Callable[[], Evaluator], cluster: Cluster | None, shard: int) -
     """The evaluator that `make` makes: here, or in every process of the cluster, for `shard` architectures a time."""
     if cluster is None:
         return make()
-    from evaluators.cluster import ClusterEvaluator
+    from oneshot.evaluators.cluster import ClusterEvaluator
 
     return ClusterEvaluator(make, cluster, shard)
 

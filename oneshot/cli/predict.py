@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from oneshot.cli.address import add_token, connected
-from oneshot.cli.asked import TOGETHER
+from oneshot.cli.evaluator import TOGETHER
 from oneshot.cli.options import add_cluster, add_machine, device, every, joined, parser, print_json, print_table, spread
 
 if TYPE_CHECKING:
-    from evaluators.actors import Cluster
-    from evaluators.base import Evaluator, Predictions
-    from evaluators.remote import RemoteEvaluator
-    from evaluators.store import Stored
+    from oneshot.evaluators.actors import Cluster
+    from oneshot.evaluators.base import Evaluator, Predictions
+    from oneshot.evaluators.remote import RemoteEvaluator
+    from oneshot.evaluators.store import Stored
     from oneshot.space import Arch, Space
 
 EXAMPLE = "oneshot predict runs/paper-1 --sample 1000 --out predictions.parquet"
@@ -23,7 +23,7 @@ EXAMPLE = "oneshot predict runs/paper-1 --sample 1000 --out predictions.parquet"
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
-    from oneshot.catalogue import space_of
+    from oneshot.runs.run import space_of
 
     if args.top < 0:
         raise ValueError(f"--top must be at least 1, or 0 for all, got {args.top}")
@@ -51,8 +51,8 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _all(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions:
-    from evaluators.supernet import SupernetEvaluator
-    from oneshot.progress import Progress
+    from oneshot.base.progress import Progress
+    from oneshot.evaluators.supernet import SupernetEvaluator
 
     with Progress("predict", len(set(archs)), "architectures") as progress:
         settled = 0
@@ -70,11 +70,11 @@ def _all(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions:
 
 def _best(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions:
     """The --top best; all that saw every image are kept, as predictions like any other."""
-    from evaluators.base import Predictions, Seen
-    from evaluators.racing import race, ranked
-    from evaluators.store import Stored
-    from evaluators.supernet import Slices, SupernetEvaluator
-    from oneshot.progress import Progress
+    from oneshot.base.progress import Progress
+    from oneshot.evaluators.base import Predictions, Seen
+    from oneshot.evaluators.racing import race, ranked
+    from oneshot.evaluators.store import Stored
+    from oneshot.evaluators.supernet import Slices, SupernetEvaluator
 
     stored = _kept(args, evaluator)
     if not isinstance(evaluator, SupernetEvaluator) or not isinstance(stored, Stored):
@@ -129,7 +129,7 @@ def _arguments(argv: Sequence[str]) -> Any:
 
 
 def _of_run(args: Any, cluster: Cluster | None) -> Evaluator:
-    from evaluators.supernet import of_folder
+    from oneshot.evaluators.supernet import of_folder
 
     together = None if args.together == "auto" else args.together
     settings = {"norm": args.batch_norm, "batch_size": args.batch_size, "images": args.images}
@@ -140,8 +140,8 @@ def _of_run(args: Any, cluster: Cluster | None) -> Evaluator:
 
 def _kept(args: Any, evaluator: Evaluator) -> Stored | RemoteEvaluator:
     """A run's predictions are kept in its folder; a service keeps its own, and --store also keeps them here."""
-    from evaluators.remote import RemoteEvaluator
-    from evaluators.store import Stored
+    from oneshot.evaluators.remote import RemoteEvaluator
+    from oneshot.evaluators.store import Stored
 
     if isinstance(evaluator, RemoteEvaluator):
         return Stored(evaluator, args.store, chunk=evaluator.batch) if args.store else evaluator
@@ -157,7 +157,7 @@ def _wanted(args: Any, space: Space) -> list[Arch]:
     if args.arch:
         return [space.parse(text) for text in args.arch]
     if args.source is not None:
-        from benchmarks.predictions import read_archs
+        from oneshot.benchmarks.scoring.predictions import read_archs
 
         return [space.parse(text) for text in read_archs(args.source)]
     if args.all:

@@ -13,9 +13,9 @@ from oneshot.cli import consistency
 from oneshot.cli.options import parser, print_json, print_rich
 
 if TYPE_CHECKING:
-    from benchmarks.predictions import Predicted
-    from benchmarks.scoring import Report
-    from benchmarks.table import Benchmark
+    from oneshot.benchmarks.scoring.predictions import Predicted
+    from oneshot.benchmarks.scoring.score import Report
+    from oneshot.benchmarks.table import Benchmark
 
 EXAMPLE = "oneshot score predictions.parquet --benchmark nasbench201 --truth cifar10_test_200 --out report"
 
@@ -27,9 +27,9 @@ def main(argv: Sequence[str]) -> None:
         return
     if args.benchmark is None:
         raise ValueError("expected --benchmark with the name or file of a table, or --self to compare runs alone")
-    from benchmarks.predictions import read_methods
-    from benchmarks.protocols import protocol_named, seed_column
-    from benchmarks.table import find
+    from oneshot.benchmarks.scoring.predictions import read_methods
+    from oneshot.benchmarks.scoring.protocols import protocol_named, seed_column
+    from oneshot.benchmarks.table import find
 
     benchmark = find(args.benchmark, args.data_dir)
     protocol = protocol_named(args.protocol, args.protocol_seed)
@@ -83,7 +83,7 @@ def _arguments(argv: Sequence[str]) -> Any:
 
 
 def _list(benchmark: Benchmark, rows: Any, path: Path) -> None:
-    from oneshot.files import write_text
+    from oneshot.base.files import write_text
 
     if rows is None:
         raise ValueError("--list needs a --protocol other than predicted")
@@ -97,7 +97,7 @@ def _with_processed(
     """The methods, each followed by its post-processings, and of which method each of these was made."""
     from dataclasses import replace
 
-    from benchmarks.postprocess import post_named
+    from oneshot.benchmarks.scoring.postprocess import post_named
     from oneshot.spaces import space_named
 
     found: dict[str, list[Predicted]] = {}
@@ -114,8 +114,8 @@ def _with_processed(
 
 
 def _scored(methods: dict[str, list[Predicted]], benchmark: Benchmark, **how: Any) -> dict[str, list[Report]]:
-    from benchmarks.scoring import score_all
-    from oneshot.progress import Progress
+    from oneshot.base.progress import Progress
+    from oneshot.benchmarks.scoring.score import score_all
 
     runs = [run for each in methods.values() for run in each]
     facts = benchmark.space.facts(benchmark.space.parse(benchmark.strings[0])) if how["baselines"] else ()
@@ -125,7 +125,7 @@ def _scored(methods: dict[str, list[Predicted]], benchmark: Benchmark, **how: An
 
 
 def _show_report(report: Report, args: Any) -> None:
-    from benchmarks.report import headline, rich_table, write_report
+    from oneshot.benchmarks.reporting.report import headline, rich_table, write_report
 
     page = write_report(report, args.out) if args.out is not None else None
     if args.json:
@@ -138,8 +138,8 @@ def _show_report(report: Report, args: Any) -> None:
 
 
 def _show_comparison(reports: dict[str, list[Report]], origins: dict[str, str], args: Any) -> None:
-    from benchmarks.compare import compare
-    from benchmarks.compare_report import difference_table, method_table, write_comparison
+    from oneshot.benchmarks.reporting.comparison import difference_table, method_table, write_comparison
+    from oneshot.benchmarks.scoring.compare import compare
 
     comparison = compare(reports, origins)
     page = write_comparison(comparison, args.out) if args.out is not None else None

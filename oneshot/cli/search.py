@@ -11,9 +11,9 @@ from oneshot.cli.address import add_token
 from oneshot.cli.options import add_cluster, add_machine, chosen, joined, parser, print_json, print_table
 
 if TYPE_CHECKING:
-    from evaluators.actors import Cluster
-    from evaluators.remote import RemoteEvaluator
-    from oneshot.cli.asked import Opened
+    from oneshot.cli.evaluator import Opened
+    from oneshot.evaluators.actors import Cluster
+    from oneshot.evaluators.remote import RemoteEvaluator
     from oneshot.samplers.base import Sampler
     from oneshot.search.base import Measure, Task
     from oneshot.search.evolution import Evolution
@@ -27,7 +27,7 @@ MEASURES = ("params", "macs", "latency")
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
-    from oneshot.cli.asked import asked_service
+    from oneshot.cli.evaluator import asked_service
     from oneshot.search.result import write
 
     if args.cluster and args.benchmark:
@@ -45,8 +45,8 @@ def _searched(args: Any, service: RemoteEvaluator | None, cluster: Cluster | Non
     """The task when its search is done, and what it was."""
     import numpy as np
 
-    from oneshot.cli.asked import opened
-    from oneshot.progress import Progress
+    from oneshot.base.progress import Progress
+    from oneshot.cli.evaluator import opened
     from oneshot.search.result import begin
 
     algorithm, asked = _algorithm(args), opened(args, service, cluster)
@@ -136,8 +136,8 @@ def _task(args: Any, asked: Opened) -> tuple[Task, dict[str, Any]]:
     known: dict[str, Measure] = measures(cost) if cost is not None else {}
     costs: dict[str, Any] = {"network": size}
     if args.latency_of:
-        from benchmarks.table import find
-        from evaluators.table import measured
+        from oneshot.benchmarks.table import find
+        from oneshot.evaluators.table import measured
 
         name, colon, column = args.latency_of.rpartition(":")
         if not colon:
@@ -155,8 +155,8 @@ def _task(args: Any, asked: Opened) -> tuple[Task, dict[str, Any]]:
 
 def _samplers(args: Any, asked: Opened) -> tuple[Sampler, Sampler | None, str]:
     """What the search draws from, what its first population comes from, and how the settings name that."""
+    from oneshot.samplers.listed import Among
     from oneshot.samplers.uniform import Uniform
-    from oneshot.search.starts import Among
 
     rows = Among(asked.space, asked.table.benchmark.strings) if asked.table else None
     if args.start == "rows" and rows is None:
@@ -169,13 +169,13 @@ def _samplers(args: Any, asked: Opened) -> tuple[Sampler, Sampler | None, str]:
         start, name = _vae(args, asked)
         return rows or Uniform(asked.space), start, name
     if Path(args.start).is_file():
-        from benchmarks.predictions import read_archs
-        from oneshot.provenance import fingerprint
+        from oneshot.base.provenance import fingerprint
+        from oneshot.benchmarks.scoring.predictions import read_archs
 
         strings = list(read_archs(Path(args.start)))
         return rows or Uniform(asked.space), Among(asked.space, strings), f"{args.start} {fingerprint(strings)}"
-    from oneshot.catalogue import SAMPLERS, named
-    from oneshot.recipe import Config
+    from oneshot.runs.config import Config
+    from oneshot.runs.run import SAMPLERS, named
 
     start = named("sampler or file", SAMPLERS, args.start)(asked.space, Config())
     return rows or Uniform(asked.space), start, args.start
@@ -183,8 +183,8 @@ def _samplers(args: Any, asked: Opened) -> tuple[Sampler, Sampler | None, str]:
 
 def _vae(args: Any, asked: Opened) -> tuple[Sampler, str]:
     """The VAE that the run was trained with, or one from a file; and how the settings name it."""
-    from oneshot.catalogue import learned
-    from oneshot.provenance import fingerprint
+    from oneshot.base.provenance import fingerprint
+    from oneshot.runs.run import learned
     from oneshot.samplers.exact_edges import encoding_of
     from oneshot.samplers.vae import Vae
 
@@ -195,7 +195,7 @@ def _vae(args: Any, asked: Opened) -> tuple[Sampler, str]:
 
 
 def _draw(task: Task, out: Path) -> None:
-    from benchmarks.plots import save
+    from oneshot.benchmarks.reporting.plots import save
     from oneshot.search.figures import front_figure, progress_figure
 
     save(progress_figure(task), out / "progress")

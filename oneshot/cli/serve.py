@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 from oneshot.cli.options import add_machine, device, parser
 
 if TYPE_CHECKING:
-    from oneshot.catalogue import Run
+    from oneshot.runs.run import Run
 
 EXAMPLE = "oneshot serve runs/paper-1 --benchmark nasbench201"
 
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
-    from evaluators.service.app import create_app
-    from evaluators.service.limits import Limits, read_token
-    from evaluators.service.server import bound, serve
-    from evaluators.store import Stored
-    from evaluators.supernet import of_run
-    from oneshot.catalogue import open_run
+    from oneshot.evaluators.service.app import create_app
+    from oneshot.evaluators.service.limits import Limits, read_token
+    from oneshot.evaluators.service.server import bound, serve
+    from oneshot.evaluators.store import Stored
+    from oneshot.evaluators.supernet import of_run
+    from oneshot.runs.run import open_run
 
     limits = Limits(batch=args.batch, queue=args.queue, archs=args.max_archs, deadline=args.deadline)
     token = read_token(args.token_file) if args.token_file is not None else None
@@ -78,7 +78,7 @@ def _truth(args: Any, space: Any) -> Any:
         if args.truth is not None:
             raise ValueError("--truth needs a --benchmark")
         return None
-    from benchmarks.table import find
-    from evaluators.table import TableEvaluator
+    from oneshot.benchmarks.table import find
+    from oneshot.evaluators.table import TableEvaluator
 
     return TableEvaluator(find(args.benchmark, args.data_dir).within(space), args.truth)

@@ -10,20 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from oneshot.cli.options import add_machine, add_recipe, chosen, device, parser
-from oneshot.recipe import Config, Recipe, flat, unflat
+from oneshot.runs.config import Config, flat, unflat
+from oneshot.training.recipe import Recipe
 
 EXAMPLE = "oneshot train --preset paper --dataset cifar10 --seed 1 --out runs/paper-1"
 
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
-    from evaluators.feedback import feedback_of
-    from oneshot import distributed
-    from oneshot.catalogue import build, initialise
-    from oneshot.checkpoint import RunFolder
-    from oneshot.progress import Progress
+    from oneshot.base import distributed
+    from oneshot.base.progress import Progress
+    from oneshot.evaluators.feedback import feedback_of
+    from oneshot.runs.folder import RunFolder
+    from oneshot.runs.run import build, initialise
     from oneshot.samplers.mixture import Mixture
-    from oneshot.training import train
+    from oneshot.training.loop import train
 
     config, recipe = unflat(chosen(args, Config, Recipe))
     where = distributed.local_device(device(args))

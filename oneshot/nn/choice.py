@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from oneshot.gates import Gate
 from oneshot.nn.context import ALONE, Context, Given
+from oneshot.nn.cpu.rows import channels
 from oneshot.nn.feature import Feature, added, normalised_later, repeated
 from oneshot.nn.operations import Operations, Pool, Prepared, ReluConvNorm, Skip, Zero
-from oneshot.nn.rows import channels
 
 __all__ = ["ChoiceBlock", "Feature", "split", "split_if_due"]
 

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot.distributed import world
+from oneshot.base.distributed import world
+from oneshot.nn.cpu.rows import RELU, Clamp, Term, channels
 from oneshot.nn.norm import BatchNorm, is_watched
 from oneshot.nn.operations import ConvNorm, ReluConvNorm
-from oneshot.nn.rows import RELU, Clamp, Term, channels
 from oneshot.nn.sums import Wanted, make
 
 

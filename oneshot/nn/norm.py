@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from oneshot.nn.rows import Running, Term, is_rows, normalised
+from oneshot.nn.cpu.rows import Running, Term, is_rows, normalised
 from oneshot.nn.sums import Wanted, make
 
 

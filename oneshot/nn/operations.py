@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oneshot.nn.cpu.rows import convolved, convolves
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.pooling import average_pool
-from oneshot.nn.rows import convolved, convolves
 
 Operation = Callable[[int, int, int], "nn.Module"]
 Operations = Mapping[str, Operation]

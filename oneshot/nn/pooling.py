@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from oneshot.nn.rows import as_rows, box_mean, doubled, halved, is_rows
+from oneshot.nn.cpu.rows import as_rows, box_mean, doubled, halved, is_rows
 
 
 def average_pool(x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from oneshot.nn.rows import (
+from oneshot.nn.cpu.rows import (
     LINEAR,
     Clamp,
     Term,

@@ -19,9 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
-from oneshot.bounds import check_least
-from oneshot.checkpoint import load_optimizer, optimizer_state
-from oneshot.files import replacing
+from oneshot.base.bounds import check_least
+from oneshot.base.files import replacing
+from oneshot.base.state import load_optimizer, optimizer_state
 from oneshot.samplers.encoding import Encoding, allowed
 from oneshot.space import Arch, Space
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oneshot.figures import INK, METHOD, OTHERS, new_figure
+from oneshot.base.figures import INK, METHOD, OTHERS, new_figure
 from oneshot.search.base import Task
 
 if TYPE_CHECKING:

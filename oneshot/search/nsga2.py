@@ -16,7 +16,7 @@ from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.problems.static import StaticProblem
 from pymoo.termination import get_termination
 
-from oneshot.bounds import check_least
+from oneshot.base.bounds import check_least
 from oneshot.samplers.base import Sampler
 from oneshot.search.base import MAX_MISSES, Candidate, Task, collect, first_population, stream
 from oneshot.search.variation import Variation, variation_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oneshot.bounds import check_least
+from oneshot.base.bounds import check_least
 from oneshot.samplers.base import Sampler
 from oneshot.search.base import MAX_MISSES, Task, collect, first_population, stream
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.files import read_json, replacing, write_json
-from oneshot.provenance import differences, environment
+from oneshot.base.files import read_json, replacing, write_json
+from oneshot.base.provenance import differences, environment
 from oneshot.search.base import Candidate, Task
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from oneshot.benchmarks.scoring.predictions import Predicted
+from oneshot.benchmarks.table import Benchmark, write
 
-from benchmarks.predictions import Predicted
-from benchmarks.table import Benchmark, write
 from oneshot.spaces.nasbench201 import CONV
 
 

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from benchmarks.columns import (
+from oneshot.benchmarks.columns import (
     METADATA_KEY,
     architecture_strings,
     finite_numbers,

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from oneshot.benchmarks.custom import Journal, create
 
-from benchmarks.custom import Journal, create
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import CONV
 

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from oneshot.benchmarks import index
+from oneshot.benchmarks.index import Keyed, Keys, ordered, packed
+from oneshot.benchmarks.table import Benchmark, write, write_strings
 
-from benchmarks import index
-from benchmarks.index import Keyed, Keys, ordered, packed
-from benchmarks.table import Benchmark, write, write_strings
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL, CONV, NasBench201
 

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from oneshot.benchmarks.table import Benchmark, find, write
 
-from benchmarks.table import Benchmark, find, write
 from oneshot.spaces import SPACES, space_named
 from oneshot.spaces.nasbench201 import ALL, CONV, NO_ZERO
 
@@ -77,7 +77,7 @@ def test_within_keeps_what_the_smaller_space_parses(tmp_path: Path) -> None:
 
 def test_a_look_up_stays_light(table: Benchmark) -> None:
     code = (
-        "import sys; from benchmarks.table import Benchmark; "
+        "import sys; from oneshot.benchmarks.table import Benchmark; "
         f"print(Benchmark.open({str(table.path)!r}).row({table.strings[9]!r})['seconds']); "
         "assert not {'pandas', 'scipy', 'matplotlib', 'torch'} & set(sys.modules)"
     )

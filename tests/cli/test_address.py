@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from oneshot.evaluators.base import Predictions
 
-from evaluators.base import Predictions
 from oneshot.samplers.uniform import distinct
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL, CONV

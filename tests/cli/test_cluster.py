@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
+from oneshot.base.progress import Progress
 from oneshot.cli import main
-from oneshot.progress import Progress
 from tests.cli.test_commands import fails
 from tests.cli.test_stops import count
 
 if TYPE_CHECKING:
-    from evaluators.actors import Cluster
+    from oneshot.evaluators.actors import Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = "train --preset demo --channels 4 --cells 1 --epochs 1 --batch-size 64 --threads 1 --out {}"
@@ -55,7 +55,7 @@ def lent(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, .
         asked.append(settings)
         return nullcontext(cluster)
 
-    monkeypatch.setattr("evaluators.actors.Cluster", lend)
+    monkeypatch.setattr("oneshot.evaluators.actors.Cluster", lend)
     return asked
 
 
@@ -189,5 +189,5 @@ def test_a_wrong_address_is_an_error_soon(run: Path, capsys: pytest.CaptureFixtu
 def test_what_no_cluster_does_is_refused_before_one_starts(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, said: str
 ) -> None:
-    monkeypatch.setattr("evaluators.actors.Cluster.__init__", lambda *_: pytest.fail("a cluster was started"))
+    monkeypatch.setattr("oneshot.evaluators.actors.Cluster.__init__", lambda *_: pytest.fail("a cluster was started"))
     fails(capsys, words.replace("RUN", str(run)), said)

@@ -94,7 +94,7 @@ def test_predict_strings_samples_files_and_all(run: Path, tmp_path: Path, capsys
 
 
 def test_score_own_and_foreign_predictions(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from benchmarks.table import find
+    from oneshot.benchmarks.table import find
 
     table = find("nasbench201-digits")
     assert (
@@ -128,8 +128,7 @@ def test_score_own_and_foreign_predictions(run: Path, tmp_path: Path, capsys: py
 def files(tmp_path: Path) -> dict[str, str]:
     """Noisy predictions of the shipped table: two seeds of a good method, one bad, one that covers half."""
     import numpy as np
-
-    from benchmarks.table import find
+    from oneshot.benchmarks.table import find
 
     table = find("nasbench201-digits")
     rng, truth, found = np.random.default_rng(0), table.values("digits_test"), {}

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from oneshot.cli import main
-from oneshot.image_folder import load_folder
+from oneshot.data.folder import load_folder
 
 
 @pytest.fixture

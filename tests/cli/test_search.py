@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from oneshot.benchmarks.table import find, write
 
-from benchmarks.table import find, write
 from oneshot.spaces.nasbench201 import ALL, cost
 from tests.cli.test_commands import TINY, fails, oneshot
 from tests.cli.test_stops import count, finish, stop_when

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from oneshot.evaluators.remote import RemoteEvaluator
 
-from evaluators.remote import RemoteEvaluator
 from oneshot.samplers.uniform import distinct
 from oneshot.spaces.nasbench201 import ALL
 from tests.cli.test_commands import TINY, fails, oneshot
@@ -140,7 +140,7 @@ def test_a_service_is_searched_and_scored_like_a_run(
 
 
 def _digits() -> list[str]:
-    from benchmarks.table import find
+    from oneshot.benchmarks.table import find
 
     return find("nasbench201-digits").strings
 

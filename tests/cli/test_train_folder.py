@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from oneshot.cli import main
-from oneshot.data import Dataset
+from oneshot.data.source import Dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "--channels 2 --image-size 32 --epochs {epochs} --warmup-epochs 1 --batch-size 16 --threads 1"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from oneshot.benchmarks.table import find
 
-from benchmarks.table import find
 from oneshot.cli.train import _round
-from oneshot.presets import preset
-from oneshot.recipe import flat, unflat
+from oneshot.runs.config import flat, unflat
+from oneshot.runs.presets import preset
 from tests.cli.test_commands import fails, oneshot
 from tests.cli.test_stops import finish, lines, stop_when
 

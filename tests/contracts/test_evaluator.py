@@ -11,21 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from oneshot.benchmarks.table import write
+from oneshot.evaluators.base import Evaluator
+from oneshot.evaluators.cluster import ClusterEvaluator
+from oneshot.evaluators.remote import RemoteEvaluator
+from oneshot.evaluators.service.app import create_app
+from oneshot.evaluators.standalone import Standalone, StandaloneEvaluator
+from oneshot.evaluators.store import Stored
+from oneshot.evaluators.supernet import SupernetEvaluator
+from oneshot.evaluators.table import TableEvaluator
 
-from benchmarks.table import write
-from evaluators.base import Evaluator
-from evaluators.cluster import ClusterEvaluator
-from evaluators.remote import RemoteEvaluator
-from evaluators.service.app import create_app
-from evaluators.standalone import Standalone, StandaloneEvaluator
-from evaluators.store import Stored
-from evaluators.supernet import SupernetEvaluator
-from evaluators.table import TableEvaluator
-from oneshot.data import Images
-from oneshot.recipe import Config, Recipe
+from oneshot.data.source import Images
+from oneshot.runs.config import Config
 from oneshot.samplers.uniform import distinct
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
+from oneshot.training.recipe import Recipe
 from tests.evaluators.cluster_work import table_in
 from tests.evaluators.service.serving import listening
 

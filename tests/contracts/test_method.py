@@ -7,9 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from oneshot.catalogue import METHODS
-from oneshot.data import Images
+from oneshot.data.source import Images
 from oneshot.methods.base import Batch, Method
+from oneshot.runs.run import METHODS
 from oneshot.samplers.fair import StrictlyFair
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net

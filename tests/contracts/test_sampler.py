@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from oneshot.catalogue import SAMPLERS
-from oneshot.recipe import Config
+from oneshot.runs.config import Config
+from oneshot.runs.run import SAMPLERS
 from oneshot.samplers.base import Sampler
 from oneshot.space import Space
 from oneshot.spaces import SPACES

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from oneshot.catalogue import network
 from oneshot.cost import counted
 from oneshot.gates import Gates, fixed
 from oneshot.nn.choice import ChoiceBlock
-from oneshot.recipe import Config
+from oneshot.runs.config import Config
+from oneshot.runs.run import network
 from oneshot.samplers.uniform import Uniform
 from oneshot.search.costs import formula
 from oneshot.space import Arch, Space

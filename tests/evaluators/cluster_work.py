@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.table import Benchmark
-from evaluators.base import Prediction, Predictions
-from evaluators.table import TableEvaluator
+from oneshot.benchmarks.table import Benchmark
+from oneshot.evaluators.base import Prediction, Predictions
+from oneshot.evaluators.table import TableEvaluator
+
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL
 

@@ -8,12 +8,12 @@ from unittest import mock
 
 import torch
 import torch.nn.functional as F
+from oneshot.evaluators import supernet
+from oneshot.evaluators.base import Prediction
+from oneshot.evaluators.supernet import NormMode, SupernetEvaluator, _score
 from torch import nn
 
-from evaluators import supernet
-from evaluators.base import Prediction
-from evaluators.supernet import NormMode, SupernetEvaluator, _score
-from oneshot.data import Images
+from oneshot.data.source import Images
 from oneshot.gates import fixed
 from oneshot.nn.norm import batch_norms
 from oneshot.space import Arch, Space

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from oneshot.evaluators.actors import Cluster, check_address
 
-from evaluators.actors import Cluster, check_address
 from tests.evaluators.cluster_work import Deadly, dies, facts, fails, square
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from oneshot.benchmarks.scoring.predictions import read_predictions
+from oneshot.evaluators.base import Prediction, Predictions
 
-from benchmarks.predictions import read_predictions
-from evaluators.base import Prediction, Predictions
 from oneshot.spaces.nasbench201 import CONV
 
 ARCHS = tuple(CONV)[:3]

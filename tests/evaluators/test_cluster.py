@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oneshot.evaluators.actors import Cluster
+from oneshot.evaluators.base import Evaluator, Prediction, Predictions
+from oneshot.evaluators.cluster import ClusterEvaluator
+from oneshot.evaluators.store import Stored
+from oneshot.evaluators.supernet import SupernetEvaluator
 
-from evaluators.actors import Cluster
-from evaluators.base import Evaluator, Prediction, Predictions
-from evaluators.cluster import ClusterEvaluator
-from evaluators.store import Stored
-from evaluators.supernet import SupernetEvaluator
-from oneshot.data import Images
+from oneshot.data.source import Images
 from oneshot.samplers.uniform import distinct
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL

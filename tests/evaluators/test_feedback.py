@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from oneshot.evaluators.feedback import feedback_of
+from oneshot.evaluators.supernet import of_run
 
-from evaluators.feedback import feedback_of
-from evaluators.supernet import of_run
-from oneshot.catalogue import Run, build, learned, open_run
-from oneshot.checkpoint import RunFolder
-from oneshot.data import Images
-from oneshot.feedback import Feedback
-from oneshot.recipe import Config, Recipe, flat
+from oneshot.data.source import Images
+from oneshot.runs.config import Config, flat
+from oneshot.runs.folder import RunFolder
+from oneshot.runs.run import Run, build, learned, open_run
 from oneshot.samplers.mixture import Mixture
 from oneshot.samplers.uniform import Uniform
-from oneshot.training import train
+from oneshot.training.feedback import Feedback
+from oneshot.training.loop import train
+from oneshot.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=4, batch_size=32, shift=1, flip=False, learning_rate=0.05)
 CONFIG = Config(
@@ -67,7 +68,7 @@ def test_resume_is_bit_identical(
     case: str, stop: int, few: Few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a round of the VAE, before one, and between: the same weights, VAE and metrics as never stopped."""
-    monkeypatch.setattr("oneshot.recording.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("oneshot.runs.recording.CHECKPOINT_SECONDS", 0.0)
     config, recipe = CASES[case]
     whole, cut = (RunFolder.create(tmp_path / name, flat(config, recipe)) for name in ("whole", "cut"))
     straight = trained(small(few, config, recipe), whole)

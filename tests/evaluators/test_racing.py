@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from oneshot.evaluators import racing
+from oneshot.evaluators.base import Prediction, Seen
+from oneshot.evaluators.racing import Race, margin, race, ranked, slices
 from scipy.special import expit
 from scipy.stats import hypergeom
 
-from evaluators import racing
-from evaluators.base import Prediction, Seen
-from evaluators.racing import Race, margin, race, ranked, slices
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL
 

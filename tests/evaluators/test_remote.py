@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oneshot.evaluators.remote import RemoteEvaluator, service_at
 
-from evaluators.remote import RemoteEvaluator, service_at
 from oneshot.spaces.nasbench201 import ALL, CONV
 from tests.evaluators.service.serving import ARCHS, STRINGS, Counting, Served, accuracy, listening
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oneshot.evaluators.sharing import Sharing
+from oneshot.evaluators.supernet import SupernetEvaluator
 from torch import nn
 
-from evaluators.sharing import Sharing
-from evaluators.supernet import SupernetEvaluator
-from oneshot.data import Images, load
+from oneshot.data.load import load
+from oneshot.data.source import Images
 from oneshot.gates import fixed
 from oneshot.nn.choice import split
 from oneshot.nn.context import Attention, Attention2, Bias, ContextWeights, Dependence, SharedBias, Split

@@ -6,16 +6,17 @@ import pickle
 
 import pytest
 import torch
+from oneshot.evaluators.standalone import Standalone
 
-from evaluators.standalone import Standalone
-from oneshot.data import load
+from oneshot.data.load import load
 from oneshot.gates import fixed
 from oneshot.methods.single_path import SinglePath
-from oneshot.recipe import Config, Recipe
+from oneshot.runs.config import Config
 from oneshot.samplers.uniform import Uniform
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
-from oneshot.training import train
+from oneshot.training.loop import train
+from oneshot.training.recipe import Recipe
 
 ARCH = (3, 1, 2, 0, 3, 2)
 STANDALONE = Standalone(

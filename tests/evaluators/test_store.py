@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oneshot.evaluators.base import Prediction, Predictions
+from oneshot.evaluators.store import Stored
 
-from evaluators.base import Prediction, Predictions
-from evaluators.store import Stored
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import CONV
 

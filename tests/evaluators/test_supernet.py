@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from oneshot.evaluators.racing import race, ranked
+from oneshot.evaluators.supernet import NormMode, Slices, SupernetEvaluator
 
-from evaluators.racing import race, ranked
-from evaluators.supernet import NormMode, Slices, SupernetEvaluator
-from oneshot.data import Images
+from oneshot.data.source import Images
 from oneshot.gates import fixed
 from oneshot.methods.single_path import SinglePath
 from oneshot.nn.norm import batch_norms
-from oneshot.recipe import Recipe
 from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
-from oneshot.training import train
+from oneshot.training.loop import train
+from oneshot.training.recipe import Recipe
 
 ARCH = (3, 1, 2, 4, 3, 2)
 ALL_FOUR = [ARCH, (3, 1, 2, 4, 3, 1), (0, 1, 2, 3, 4, 0), (2,) * 6]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from oneshot.benchmarks.table import Benchmark, find, write
+from oneshot.evaluators.table import TableEvaluator, measured
 
-from benchmarks.table import Benchmark, find, write
-from evaluators.table import TableEvaluator, measured
 from oneshot.spaces.nasbench201 import CONV
 
 ARCHS = list(CONV)

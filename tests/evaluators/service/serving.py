@@ -14,14 +14,14 @@ import httpx
 import numpy as np
 import uvicorn
 from fastapi import FastAPI
+from oneshot.benchmarks.table import Benchmark, write
+from oneshot.evaluators.base import Prediction, Predictions
+from oneshot.evaluators.service.app import create_app
+from oneshot.evaluators.service.limits import Limits
+from oneshot.evaluators.service.server import Http, bound
+from oneshot.evaluators.store import Stored
+from oneshot.evaluators.table import TableEvaluator
 
-from benchmarks.table import Benchmark, write
-from evaluators.base import Prediction, Predictions
-from evaluators.service.app import create_app
-from evaluators.service.limits import Limits
-from evaluators.service.server import Http, bound
-from evaluators.store import Stored
-from evaluators.table import TableEvaluator
 from oneshot.space import Arch, Space
 from oneshot.spaces.nasbench201 import ALL
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from oneshot.benchmarks.scoring.measures import improvement_curve, kendall_tau
+from oneshot.evaluators.service.app import edges
+from oneshot.evaluators.service.ranking import interval
+from oneshot.evaluators.store import Stored
 
-from benchmarks.measures import improvement_curve, kendall_tau
-from evaluators.service.app import edges
-from evaluators.service.known import interval
-from evaluators.store import Stored
-from oneshot.provenance import fingerprint
+from oneshot.base.provenance import fingerprint
 from oneshot.spaces import SPACES
 from oneshot.spaces.fairnas import ALL as FAIRNAS
 from oneshot.spaces.nasbench201 import ALL, EDGES
@@ -74,7 +74,7 @@ def test_predictions_are_in_the_file_before_they_are_answered(tmp_path: Path) ->
 
 
 def test_two_services_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evaluators.service.app.REFRESH_SECONDS", 0.01)
+    monkeypatch.setattr("oneshot.evaluators.service.app.REFRESH_SECONDS", 0.01)
     first, second = Served(tmp_path), Served(tmp_path)
 
     async def ask(client: httpx.AsyncClient) -> None:

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
+from oneshot.evaluators.base import Prediction
+from oneshot.evaluators.service.batching import Batcher, Overloaded
+from oneshot.evaluators.service.ranking import Row
 
-from evaluators.base import Prediction
-from evaluators.service.batching import Batcher, Overloaded
-from evaluators.service.known import Row
 from oneshot.space import Arch
 from tests.evaluators.service.serving import ARCHS, until
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from oneshot.benchmarks.table import write
+from oneshot.evaluators.base import Prediction
+from oneshot.evaluators.service.comparison import CURVE, POINTS, compare
+from oneshot.evaluators.service.ranking import Known
+from oneshot.evaluators.table import TableEvaluator
 
-from benchmarks.table import write
-from evaluators.base import Prediction
-from evaluators.service.comparison import CURVE, POINTS, compare
-from evaluators.service.known import Known
-from evaluators.table import TableEvaluator
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL
 

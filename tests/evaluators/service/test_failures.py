@@ -8,8 +8,7 @@ import json
 import httpx
 import pytest
 from fastapi import FastAPI, Query
-
-from evaluators.service.failures import CODES, LONGEST, Refused, failure, install, response
+from oneshot.evaluators.service.failures import CODES, LONGEST, Refused, failure, install, response
 
 
 def get(path: str, method: str = "GET") -> httpx.Response:

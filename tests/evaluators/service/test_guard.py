@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-
-from evaluators.service.failures import Refused
-from evaluators.service.guard import HEADERS, OPEN, Guard
-from evaluators.service.limits import Limits
-from evaluators.service.metrics import Metrics
+from oneshot.evaluators.service.failures import Refused
+from oneshot.evaluators.service.guard import HEADERS, OPEN, Guard
+from oneshot.evaluators.service.limits import Limits
+from oneshot.evaluators.service.metrics import Metrics
 
 
 class Reading:

@@ -6,8 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-
-from evaluators.service.limits import Limits, read_token
+from oneshot.evaluators.service.limits import Limits, read_token
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Limits)])

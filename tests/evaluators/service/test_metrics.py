@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from oneshot.evaluators.service.metrics import SIZES, Metrics
 from prometheus_client.parser import text_string_to_metric_families
-
-from evaluators.service.metrics import SIZES, Metrics
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:

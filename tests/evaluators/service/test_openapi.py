@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from oneshot.evaluators.service.app import create_app
+from oneshot.evaluators.service.limits import Limits
+from oneshot.evaluators.store import Stored
+from oneshot.evaluators.table import TableEvaluator
 from schemathesis.checks import load_all_checks
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from evaluators.service.app import create_app
-from evaluators.service.limits import Limits
-from evaluators.store import Stored
-from evaluators.table import TableEvaluator
 from tests.evaluators.service.serving import ARCHS, Counting, listening, table
 
 load_all_checks()

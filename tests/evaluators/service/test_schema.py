@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 import pytest
+from oneshot.evaluators.base import Prediction
+from oneshot.evaluators.service.ranking import Known
+from oneshot.evaluators.service.schema import Question, Record, record
 from pydantic import ValidationError
 
-from evaluators.base import Prediction
-from evaluators.service.known import Known
-from evaluators.service.schema import Question, Record, record
 from oneshot.spaces.nasbench201 import ALL
 from tests.evaluators.service.serving import ARCHS, STRINGS
 

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 from fastapi import FastAPI
+from oneshot.evaluators.service.server import bound, serve
 
-from evaluators.service.server import bound, serve
 from tests.evaluators.service.serving import listening
 
 

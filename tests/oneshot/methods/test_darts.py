@@ -9,16 +9,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from oneshot.data import Images
+from oneshot.data.source import Images
 from oneshot.gates import mixture
 from oneshot.methods.base import Batch
 from oneshot.methods.darts import Darts
 from oneshot.nn.choice import ChoiceBlock, Feature
 from oneshot.nn.operations import nasbench201
-from oneshot.recipe import Recipe
 from oneshot.spaces.nasbench201 import ALL, CONV, OPERATIONS
 from oneshot.supernets.nasbench201 import NasBench201Net
-from oneshot.training import train
+from oneshot.training.loop import train
+from oneshot.training.recipe import Recipe
 
 
 def batch(few: tuple[Images, Images]) -> Batch:
@@ -95,7 +95,7 @@ def test_derives_the_strongest_option_but_never_zero() -> None:
 
 
 def test_its_architecture_is_looked_up_in_the_table(few: tuple[Images, Images]) -> None:
-    from benchmarks.table import find
+    from oneshot.benchmarks.table import find
 
     method = Darts(ALL)
     train(NasBench201Net(ALL, 4, 1), method, *few, Recipe(epochs=2, batch_size=32, arch_learning_rate=0.05))

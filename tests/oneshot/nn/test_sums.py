@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from oneshot.nn import sums
+from oneshot.nn.cpu.rows import RELU, RELU6, Term
 from oneshot.nn.norm import BatchNorm
-from oneshot.nn.rows import RELU, RELU6, Term
 from oneshot.nn.sums import Wanted, make
 
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oneshot.benchmarks.table import find
+from oneshot.evaluators.store import Stored
+from oneshot.evaluators.table import TableEvaluator
 
-from benchmarks.table import find
-from evaluators.store import Stored
-from evaluators.table import TableEvaluator
+from oneshot.samplers.listed import Among
 from oneshot.samplers.uniform import Uniform
 from oneshot.search.base import Candidate, Search, Task
 from oneshot.search.costs import formula, measures
 from oneshot.search.evolution import Evolution
 from oneshot.search.nsga2 import Nsga2
 from oneshot.search.random import Random
-from oneshot.search.starts import Among
 from oneshot.space import Arch, Space
 from oneshot.spaces.nasbench101 import ALL as CELLS
 from oneshot.spaces.nasbench201 import ALL, CONV

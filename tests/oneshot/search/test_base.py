@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from oneshot.samplers.fair import StrictlyFair
+from oneshot.samplers.listed import Among
 from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.search.base import Task, collect, first_population, stream
-from oneshot.search.starts import Among
 from oneshot.spaces.nasbench201 import ALL, CONV
 from tests.oneshot.search.formula import Formula
 

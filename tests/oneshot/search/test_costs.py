@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from oneshot.benchmarks.table import find
 
-from benchmarks.table import find
 from oneshot.cost import Cost
 from oneshot.search.costs import formula, measures
 from oneshot.space import Arch, Space

@@ -13,23 +13,23 @@ import torch
 import torch.nn.functional as F
 from nasbench_pytorch.model import Network
 from nasbench_pytorch.model.base_ops import MaxPool3x3
+from oneshot.evaluators.supernet import SupernetEvaluator
 from torch import Tensor, nn
 
-from evaluators.supernet import SupernetEvaluator
 from oneshot.cost import counted
-from oneshot.data import Images
+from oneshot.data.source import Images
 from oneshot.gates import Gates, fixed, mixture
 from oneshot.methods.single_path import SinglePath
 from oneshot.nn.norm import BatchNorm, batch_norms
 from oneshot.nn.sliced import SlicedConvNormRelu
-from oneshot.recipe import Recipe
 from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.space import Arch
 from oneshot.spaces.nasbench101 import ALL, EDGES, cost, nasbench101
 from oneshot.spaces.nasbench101_cell import CONV3, OPERATIONS
 from oneshot.spaces.nasbench101_cell import Cell as Graph
 from oneshot.supernets.nasbench101 import OUTPUT, Cell, NasBench101Net
-from oneshot.training import train
+from oneshot.training.loop import train
+from oneshot.training.recipe import Recipe
 
 C = 7
 """Divides by none of the numbers of vertices that may share it, nor do 14 and 28 by all."""

@@ -13,15 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot.cost import counted
-from oneshot.data import Images
+from oneshot.data.source import Images
 from oneshot.gates import fixed, mixture
 from oneshot.methods.single_path import SinglePath
-from oneshot.recipe import Recipe
 from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.space import Arch
 from oneshot.spaces.nasnet import ALL, EDGES, layout, live_edges, nasnet
 from oneshot.supernets.nasnet import NasNetNet
-from oneshot.training import train
+from oneshot.training.loop import train
+from oneshot.training.recipe import Recipe
 
 ONE = (0,) * 28
 KNOWN = [

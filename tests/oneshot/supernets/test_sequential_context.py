@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from oneshot.evaluators.supernet import SupernetEvaluator
 from torch import Tensor, nn
 
-from evaluators.supernet import SupernetEvaluator
-from oneshot.catalogue import network
-from oneshot.checkpoint import RunFolder
-from oneshot.data import Images
+from oneshot.data.source import Images
 from oneshot.gates import fixed, mixture
 from oneshot.methods.single_path import SinglePath
 from oneshot.nn.choice import split
 from oneshot.nn.context import Attention, Attention2, Bias, ContextWeights, Dependence, Given, SharedBias, Split
 from oneshot.nn.feature import Feature
 from oneshot.nn.mobile import InvertedResidual
-from oneshot.recipe import Config, Recipe
+from oneshot.runs.config import Config
+from oneshot.runs.folder import RunFolder
+from oneshot.runs.run import network
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch
 from oneshot.spaces import space_named
@@ -30,7 +30,8 @@ from oneshot.spaces.fairnas import ALL, FairNas, fairnas, layers
 from oneshot.spaces.sequential import Layer, sequential
 from oneshot.supernets.fairnas import FairNasNet
 from oneshot.supernets.sequential import SequentialNet
-from oneshot.training import train
+from oneshot.training.loop import train
+from oneshot.training.recipe import Recipe
 
 KINDS = (Bias, SharedBias, Attention, Attention2, Split)
 MODES = ("inherit", "batch", "ema-3", "reset-ema-3", "reset-cumulative-3")
@@ -201,7 +202,7 @@ def test_resume_is_bit_identical(
     weights: type[ContextWeights], stop: int, few: Few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the split, at the epoch after which it comes, and after it."""
-    monkeypatch.setattr("oneshot.recording.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("oneshot.runs.recording.CHECKPOINT_SECONDS", 0.0)
     depth, recipe = CASES[weights]
     folder = RunFolder.create(tmp_path / "run", {})
 

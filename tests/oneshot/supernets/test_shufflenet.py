@@ -8,15 +8,15 @@ import torch
 from torch import nn
 
 from oneshot.cost import counted
-from oneshot.data import Images
+from oneshot.data.source import Images
 from oneshot.gates import fixed
 from oneshot.methods.single_path import SinglePath
-from oneshot.recipe import Recipe
 from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.space import Arch
 from oneshot.spaces.shufflenet import ALL, cost, shufflenet
 from oneshot.supernets.shufflenet import ShuffleNetNet
-from oneshot.training import train
+from oneshot.training.loop import train
+from oneshot.training.recipe import Recipe
 
 ARCHS = [(0,) * 20, (3,) * 20, *distinct(ALL, 2, np.random.default_rng(0))]
 ONE = (0,) * 20

@@ -1,0 +1,1 @@
+../../oneshot/__init__.py

@@ -1,0 +1,208 @@
+"""The figures of a report: improvement, correlation while pruning, predicted against true.
+
+Figures are matplotlib objects without a window or global state. Several reports of one protocol (training seeds) become
+one line, their mean, in a band of one standard deviation; several methods by name, a line each beside the ceiling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from oneshot.benchmarks.scoring.measures import LEFT
+from oneshot.benchmarks.scoring.score import Report, Scores
+
+from oneshot.base.figures import INK, METHOD, OTHERS, new_figure
+from oneshot.base.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TRIVIAL = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito's palette, which colour-blind readers can tell apart; the trivial baselines also differ in dashes."""
+DASHES = ((0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)), (0, (8, 3)), (0, (1, 1.5)))
+SCATTER_POINTS = 2000
+ON_TOP = 3
+
+Reports = Report | Sequence[Report] | Mapping[str, Sequence[Report]]
+
+
+def improvement_figure(reports: Reports) -> Figure:
+    """Mean truth of the best predicted that are left, down to ten; normalised on the right (the paper's Fig. 4)."""
+    runs, predictors = _drawn(reports)
+    figure, axes = new_figure()
+    last = LEFT if runs[0].method.improvement.remaining[0] > 2 * LEFT else 1
+    for scores, style in predictors:
+        shown = scores[0].improvement.remaining >= last
+        _line(axes, scores, lambda s: s.improvement, "accuracy", style, shown)
+    _architectures_left(axes, runs[0].method.improvement.remaining[0], last)
+    axes.set_xlabel("architectures left, the best predicted (log scale)")
+    axes.set_ylabel(f"mean truth of those left ({_unit(runs[0])})")
+    mean, best = (
+        float(np.mean(v)) for v in zip(*((r.truth.mean(), r.method.improvement.best) for r in runs), strict=True)
+    )
+    if best > mean:
+        scale = best - mean
+        both_ways: Any = (lambda v: (v - mean) / scale, lambda v: v * scale + mean)
+        right = axes.secondary_yaxis("right", functions=both_ways)
+        right.set_ylabel("improvement (0: mean of all, 1: best)")
+        right.tick_params(colors=INK)
+        right.yaxis.label.set_color(INK)
+        right.spines["right"].set_visible(False)
+    _legend(figure, axes)
+    return figure
+
+
+def pruning_figure(reports: Reports) -> Figure:
+    """Kendall's tau with the truth as the truly worst are removed (the paper's Fig. 3 bottom)."""
+    runs, predictors = _drawn(reports)
+    figure, axes = new_figure()
+    axes.axhline(0, color=INK, linewidth=0.8, alpha=0.5)
+    for scores, style in predictors:
+        _line(axes, scores, lambda s: s.pruning, "kendall_tau", style)
+    remaining = runs[0].method.pruning.remaining
+    _architectures_left(axes, remaining[0], remaining[-1])
+    axes.set_xlabel("architectures left, the truly best (log scale)")
+    axes.set_ylabel("Kendall's tau with the truth")
+    _legend(figure, axes)
+    return figure
+
+
+def scatter_figure(report: Report) -> Figure:
+    """Predicted against true, one point an architecture; of many, evenly spaced ones in the order of truth."""
+    order = np.argsort(report.truth, kind="stable")
+    shown = order[np.linspace(0, len(order) - 1, min(len(order), SCATTER_POINTS)).round().astype(int)]
+    figure, axes = new_figure(width=5.2, height=4.6)
+    alpha = 0.7 if len(shown) <= 300 else 0.4
+    axes.scatter(report.predicted[shown], report.truth[shown], s=14, color=METHOD, alpha=alpha, linewidths=0)
+    axes.set_xlabel("predicted (as the predictor scales it)")
+    axes.set_ylabel(f"truth ({_unit(report)})")
+    tau, (low, high) = report.measures["kendall_tau"], report.intervals["kendall_tau"]
+    axes.set_title(
+        f"Kendall's tau {tau:.3f} [{low:.3f}, {high:.3f}], {len(order):,} architectures", fontsize=10, color=INK
+    )
+    return figure
+
+
+def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
+    """Writes STEM.png (white) and STEM.svg (transparent, text as text), each whole or not at all."""
+    import matplotlib as mpl
+
+    png, svg = (Path(f"{stem}{suffix}") for suffix in (".png", ".svg"))
+    with replacing(png) as temporary:
+        figure.savefig(temporary, format="png", dpi=160, facecolor="white")
+    with replacing(svg) as temporary, mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": png.stem}):
+        figure.savefig(temporary, format="svg", transparent=True, metadata={"Date": None})
+    return png, svg
+
+
+def label(name: str) -> str:
+    """The name of a baseline as readers see it."""
+    return name.replace("_", " ")
+
+
+def verbatim(text: str) -> str:
+    """The text for matplotlib, which takes dollars for formulas and hides labels that begin with an underscore."""
+    return ("\u200b" + text if text.startswith("_") else text).replace("$", r"\$")
+
+
+def _drawn(reports: Reports) -> tuple[list[Report], list[tuple[list[Scores], dict[str, Any]]]]:
+    """All runs, and the scores of each predictor with how it is drawn, in the order of the legend."""
+    if isinstance(reports, Mapping):
+        runs = _checked([run for group in reports.values() for run in group])
+        return runs, [*_methods(reports), *_ceiling(runs)]
+    runs = _checked([reports] if isinstance(reports, Report) else list(reports))
+    name = verbatim(runs[0].method.name) if len(runs) == 1 else f"mean of {len(runs)} runs ± 1 sd"
+    look = {"color": METHOD, "linestyle": "-", "linewidth": 2.4, "label": name, "zorder": ON_TOP}
+    return runs, [([run.method for run in runs], look), *_baselines(runs), *_ceiling(runs)]
+
+
+def _checked(runs: list[Report]) -> list[Report]:
+    if not runs:
+        raise ValueError("expected at least one report to plot")
+    for run in runs[1:]:
+        if not np.array_equal(run.method.improvement.remaining, runs[0].method.improvement.remaining):
+            raise ValueError(
+                f"reports of {len(runs[0].truth)} and {len(run.truth)} architectures have no common curve; "
+                "score all runs on equally many"
+            )
+    return runs
+
+
+def _methods(groups: Mapping[str, Sequence[Report]]) -> list[tuple[list[Scores], dict[str, Any]]]:
+    found = []
+    for i, (name, runs) in enumerate(groups.items()):
+        color, dash = (METHOD, *TRIVIAL)[i % (1 + len(TRIVIAL))], ("-", *DASHES)[i // (1 + len(TRIVIAL)) % len(DASHES)]
+        look = {"color": color, "linestyle": dash, "linewidth": 1.8, "zorder": ON_TOP - i / 100}
+        number = f" (×{len(runs)})" if len(runs) > 1 else ""
+        found.append(([run.method for run in runs], {**look, "label": verbatim(name) + number}))
+    return found
+
+
+def _baselines(runs: Sequence[Report]) -> list[tuple[list[Scores], dict[str, Any]]]:
+    found = []
+    for i, baseline in enumerate(runs[0].baselines):
+        same = [run.baselines[i] for run in runs if len(run.baselines) > i and run.baselines[i].name == baseline.name]
+        look = {"color": TRIVIAL[i % len(TRIVIAL)], "linestyle": DASHES[i % len(DASHES)], "linewidth": 1.5}
+        found.append((same, {**look, "label": verbatim(label(baseline.name))}))
+    return found
+
+
+def _ceiling(runs: Sequence[Report]) -> list[tuple[list[Scores], dict[str, Any]]]:
+    ceilings = [run.ceiling for run in runs if run.ceiling is not None]
+    if not ceilings:
+        return []
+    name = f"ceiling: {verbatim(ceilings[0].name)}"
+    return [(ceilings, {"color": OTHERS, "linestyle": (0, (1, 1)), "linewidth": 2.0, "label": name})]
+
+
+def _line(
+    axes: Axes,
+    scores: Sequence[Scores],
+    curve: Callable[[Scores], Any],
+    column: str,
+    style: dict[str, Any],
+    shown: np.ndarray | slice = slice(None),
+) -> None:
+    """The mean of one curve over the runs, in the band of their spread; runs may be cut at other sizes by ties."""
+    at = curve(scores[0]).remaining
+    rows = [np.interp(at, curve(s).remaining[::-1], getattr(curve(s), column)[::-1]) for s in scores]
+    mean = np.mean(rows, axis=0)
+    axes.plot(at[shown], mean[shown], **style)
+    if len(rows) > 1:
+        spread = np.std(rows, axis=0, ddof=1)
+        low, high = (mean - spread)[shown], (mean + spread)[shown]
+        axes.fill_between(at[shown], low, high, color=style["color"], alpha=0.18, linewidth=0)
+
+
+def _architectures_left(axes: Axes, most: int, least: int) -> None:
+    """A falling logarithmic axis with plain numbers."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+    axes.set_xscale("log")
+    axes.set_xlim(most * 1.03, least * 0.97)
+    ticks = [int(most), *(t for t in (step * 10**e for e in range(7) for step in (1, 3)) if least <= t < most * 0.6)]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Below the axes, where it covers nothing."""
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+        handlelength=3,
+    )
+
+
+def _unit(report: Report) -> str:
+    """The truth column, in percent where its values can be nothing else."""
+    return f"{verbatim(report.protocol['truth'])}{', %' if report.truth.max() > 1.5 else ''}"

@@ -1,0 +1,271 @@
+"""Scores predictions against a benchmark: every measure with its interval, beside trivial baselines and the ceiling."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from oneshot.benchmarks.columns import Array
+from oneshot.benchmarks.scoring.intervals import Bootstrap, Interval, percentiles
+from oneshot.benchmarks.scoring.measures import (
+    ImprovementCurve,
+    PruningCurve,
+    all_measures,
+    checked,
+    improvement_curve,
+    pruning_curve,
+)
+from oneshot.benchmarks.scoring.predictions import Predicted
+from oneshot.benchmarks.scoring.protocols import PREDICTED, ScoringProtocol
+from oneshot.benchmarks.table import Benchmark
+
+from oneshot.base.provenance import environment, version
+from oneshot.spaces import space_named
+
+CURVE_POINTS = 200
+"""Of a longer improvement curve a report keeps about so many points, in equal ratios, the last ten all."""
+LEAST = 3
+"""Fewer architectures have no ranking."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one predictor reached; `undefined` says why a measure is nan."""
+
+    name: str
+    measures: dict[str, float]
+    intervals: dict[str, Interval]
+    undefined: dict[str, str]
+    improvement: ImprovementCurve
+    pruning: PruningCurve
+    resampled: dict[str, Array] = field(default_factory=dict, repr=False, compare=False)
+    """Each measure under every resample; those of two predictors are paired."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Measures at the top level, then intervals, reasons and curves, ready for JSON."""
+        curves = {
+            "improvement": _curve(self.improvement, "accuracy", "improvement"),
+            "pruning": _curve(self.pruning, "kendall_tau", "spearman_rho", "pearson_r"),
+        }
+        document = {"name": self.name, **self.measures, "intervals": self.intervals, "undefined": self.undefined}
+        return plain({**document, "curves": curves})
+
+
+@dataclass(frozen=True)
+class Report:
+    """Predictions scored against ground truth: `method` beside `baselines` and `ceiling`, and how it was done."""
+
+    protocol: dict[str, Any]
+    method: Scores
+    baselines: tuple[Scores, ...]
+    ceiling: Scores | None
+    predicted: Array = field(repr=False)
+    truth: Array = field(repr=False)
+
+    @property
+    def measures(self) -> dict[str, float]:
+        return self.method.measures
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        return self.method.intervals
+
+    @property
+    def everyone(self) -> tuple[Scores, ...]:
+        """Method, baselines and ceiling, in the order of tables and legends."""
+        return (self.method, *self.baselines, *([self.ceiling] if self.ceiling else []))
+
+    def to_dict(self) -> dict[str, Any]:
+        """One JSON document: the method's measures at the top level; undefined numbers are null."""
+        return {
+            **self.method.to_dict(),
+            "baselines": {scores.name: scores.to_dict() for scores in self.baselines},
+            "ceiling": self.ceiling.to_dict() if self.ceiling else None,
+            "protocol": plain(self.protocol),
+        }
+
+
+def score(predictions: Predicted, benchmark: Benchmark, **how: Any) -> Report:
+    """Scores predictions on the architectures that they cover, or on those that a protocol chooses.
+
+    Takes the options of `score_all`.
+    """
+    return score_all([predictions], benchmark, **how)[0]
+
+
+def score_all(
+    runs: Sequence[Predicted],
+    benchmark: Benchmark,
+    *,
+    protocol: ScoringProtocol = PREDICTED,
+    truth: str | None = None,
+    ceiling: str | None = None,
+    baselines: bool = True,
+    bootstraps: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    on_scores: Callable[[str], None] = lambda name: None,
+) -> list[Report]:
+    """Scores several predictions on the same architectures under the same resamples: reports that can be compared.
+
+    `truth` and `ceiling` are columns in which more is better, by default those of `Benchmark.default_truth` and
+    `default_ceiling`; improvement is 1 at the best of the table. Predictions that name a space of their own are scored
+    within that space. ValueError for predictions of another space, for architectures that the benchmark lacks or
+    measured nothing of, for a protocol's architectures that are not predicted, and for fewer than three. `on_scores`
+    is told the name of each predictor whose scores are ready.
+    """
+    table = _in_space(runs, benchmark)
+    truth = truth or table.default_truth()
+    ceiling = ceiling or table.default_ceiling(truth)
+    predicted = [_by_row(run, table) for run in runs]
+    rows = _chosen(protocol, table, truth, runs, predicted)
+    _, y = checked(predicted[0][rows], _measured(table, truth, rows))
+    best = float(np.nanmax(table.values(truth)))
+    bootstrap = Bootstrap(y, best, np.random.default_rng(seed), bootstraps)
+
+    def scores(name: str, values: Array) -> Scores:
+        measures, undefined = all_measures(values, y, best)
+        resampled = bootstrap.resampled(values, measures)
+        intervals = {measure: percentiles(each, confidence) for measure, each in resampled.items()}
+        curves = _thinned(improvement_curve(values, y, best)), pruning_curve(values, y)
+        on_scores(name)
+        return Scores(name, measures, intervals, undefined, *curves, resampled)
+
+    trivial = tuple(scores(*each) for each in _facts(table, rows).items()) if baselines else ()
+    top = scores(ceiling, _measured(table, ceiling, rows)) if ceiling else None
+    common = {
+        **_protocol(table, truth, ceiling, rows, protocol),
+        "best_of_table": best,
+        "intervals": {**bootstrap.protocol(), "confidence": confidence, "seed": seed},
+    }
+    return [
+        Report({"predictions": _origin(run), **common}, scores(run.label, values[rows]), trivial, top, values[rows], y)
+        for run, values in zip(runs, predicted, strict=True)
+    ]
+
+
+def _in_space(runs: Sequence[Predicted], benchmark: Benchmark) -> Benchmark:
+    """The benchmark as a table of the space that the predictions are of."""
+    named = {run.space: run.name for run in runs if run.space is not None}
+    if len(named) > 1:
+        both = " and ".join(f"{name} of {space!r}" for space, name in named.items())
+        raise ValueError(f"expected predictions of one search space, got {both}")
+    if not named or benchmark.space.name in named:
+        return benchmark
+    ((space, name),) = named.items()
+    try:
+        return benchmark.within(space_named(space))
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is of the space {space!r}, the benchmark {benchmark.name} of {benchmark.space.name!r}: {error}"
+        ) from None
+
+
+def _by_row(run: Predicted, table: Benchmark) -> Array:
+    """The predictions in the order of the table, nan where there is none."""
+    rows = table.rows_of(run.archs)
+    ordered = np.argsort(rows, kind="stable")
+    same, values = np.diff(rows[ordered]) == 0, run.accuracy[ordered]
+    differing = np.flatnonzero(same & (np.diff(values) != 0))
+    if len(differing):
+        first, second = ordered[differing[0] : differing[0] + 2]
+        raise ValueError(
+            f"rows {first + 1} and {second + 1} of {run.name} are one architecture of {table.name}, "
+            f"{table.strings[rows[first]]!r}, with different predictions, {run.accuracy[first]} and "
+            f"{run.accuracy[second]}; `--post isomorphs` takes their mean"
+        )
+    values = np.full(len(table), np.nan)
+    values[rows] = run.accuracy
+    return values
+
+
+def _chosen(
+    protocol: ScoringProtocol, table: Benchmark, truth: str, runs: Sequence[Predicted], predicted: Sequence[Array]
+) -> np.ndarray:
+    """The rows to score; ValueError where a protocol chooses one that is not predicted."""
+    wanted = protocol.rows(table, table.values(truth))
+    if wanted is None:
+        rows = np.flatnonzero(np.isfinite(predicted).all(0))
+        if len(runs) > 1 and len(rows) < LEAST:
+            raise ValueError(
+                f"the {len(runs)} files predict {len(rows)} architectures in common, expected at least {LEAST}"
+            )
+        return rows
+    for run, values in zip(runs, predicted, strict=True):
+        missing = wanted[np.isnan(values[wanted])]
+        if len(missing):
+            raise ValueError(
+                f"protocol {protocol.name} scores {len(wanted)} architectures of {table.name}, {len(missing)} of them "
+                f"are missing in {run.name}, such as {table.strings[missing[0]]!r}; `oneshot score --benchmark "
+                f"{table.name} --protocol {protocol.name} --list FILE` writes what to predict"
+            )
+    return wanted
+
+
+def _facts(table: Benchmark, rows: np.ndarray) -> dict[str, Array]:
+    """The trivial predictors of the space."""
+    facts = [table.space.facts(table.space.parse(table.strings[row])) for row in rows]
+    return {name: np.array([fact[name] for fact in facts]) for name in facts[0]}
+
+
+def _measured(table: Benchmark, column: str, rows: np.ndarray) -> Array:
+    values = table.values(column)[rows]
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        raise ValueError(
+            f"{table.name} has no finite {column!r} of {len(wrong)} of {len(rows)} architectures, the first of them "
+            f"{table.strings[rows[wrong[0]]]!r}"
+        )
+    return values
+
+
+def _origin(run: Predicted) -> dict[str, Any]:
+    return {"name": run.name, "space": run.space, "protocol": dict(run.protocol)}
+
+
+def _protocol(
+    table: Benchmark, truth: str, ceiling: str | None, rows: np.ndarray, protocol: ScoringProtocol
+) -> dict[str, Any]:
+    """What was compared with what. The architectures are identified by the digest of their sorted strings."""
+    strings = "\n".join(sorted(table.strings[row] for row in rows))
+    return {
+        "benchmark": {"name": table.name, "sha256": table.sha256, "space": table.space.name, "rows": len(table)},
+        "truth": truth,
+        "ceiling": ceiling,
+        "architectures": {
+            "protocol": protocol.name,
+            "seed": protocol.seed,
+            "scored": len(rows),
+            "which": "every row of the table" if len(rows) == len(table) else protocol.rule,
+            "sha256": hashlib.sha256(strings.encode()).hexdigest(),
+        },
+        "environment": {**environment(), "scipy": version("scipy")},
+    }
+
+
+def _thinned(curve: ImprovementCurve) -> ImprovementCurve:
+    if len(curve.remaining) <= CURVE_POINTS:
+        return curve
+    left = np.geomspace(1, len(curve.remaining), CURVE_POINTS).round().astype(int)
+    kept = len(curve.remaining) - np.unique(np.concatenate([left, np.arange(1, 11)]))[::-1]
+    return ImprovementCurve(curve.remaining[kept], curve.accuracy[kept], curve.improvement[kept], curve.best)
+
+
+def _curve(curve: ImprovementCurve | PruningCurve, *columns: str) -> dict[str, Any]:
+    return {name: getattr(curve, name) for name in ("remaining", *columns)}
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON can hold it: arrays as lists, numbers that are not finite as None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,139 @@
+"""What `oneshot search` asks: a supernet, stand-alone training, a table or a service, and their networks' costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oneshot.cli.address import connected
+from oneshot.cli.options import device, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from oneshot.base.progress import Progress
+    from oneshot.cost import Cost
+    from oneshot.data.source import ImageSource
+    from oneshot.evaluators.actors import Cluster
+    from oneshot.evaluators.base import Evaluator, Predictions
+    from oneshot.evaluators.remote import RemoteEvaluator
+    from oneshot.evaluators.store import Stored
+    from oneshot.evaluators.table import TableEvaluator
+    from oneshot.runs.config import Config
+    from oneshot.space import Arch, Space
+
+
+TOGETHER = 16
+"""Architectures in one pass of a supernet: so many share common work, and are lost by a stop."""
+
+
+@dataclass
+class Opened:
+    """What is searched: an evaluator that tells of its progress, and what is known about its networks."""
+
+    evaluator: Evaluator
+    size: dict[str, int]
+    counted: Callable[[Arch], Cost] | None = None
+    store: Stored | None = None
+    table: TableEvaluator | None = None
+    progress: Progress | None = None
+
+    @property
+    def space(self) -> Space:
+        return self.evaluator.space
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        return self.evaluator.protocol
+
+    def __call__(self, archs: Sequence[Arch]) -> Predictions:
+        if self.store is not None:
+            return self.store(archs, on_chunk=lambda part, values: self._advance(len(part)))
+        found = self.evaluator(archs)
+        self._advance(len(found))
+        return found
+
+    def _advance(self, n: int) -> None:
+        if self.progress is not None:
+            self.progress.advance(n)
+
+
+def asked_service(args: Any, argv: Sequence[str]) -> RemoteEvaluator | None:
+    """The service that the arguments name, if they do; ValueError unless they name one thing to ask."""
+    if bool(args.run) == bool(args.benchmark):
+        raise ValueError("say what to ask: a run folder, or --benchmark NAME (one of these)")
+    if args.standalone < 0:
+        raise ValueError(f"--standalone must be at least 0 epochs, got {args.standalone}")
+    return connected(args, argv)
+
+
+def opened(args: Any, service: RemoteEvaluator | None, cluster: Cluster | None = None) -> Opened:
+    """The evaluator that the arguments name, on the cluster if any; evaluations are kept where they took work."""
+    from oneshot.evaluators.store import Stored
+
+    if service is not None:  # it keeps its predictions itself; --store also keeps them here
+        store = Stored(service, args.store, chunk=service.batch) if args.store else None
+        return Opened(service, service.network, store=store)
+    if args.benchmark:
+        return _opened_table(args)
+    found = _opened_standalone(args, cluster) if args.standalone else _opened_run(args, cluster)
+    name = "standalone.sqlite" if args.standalone else "predictions.sqlite"
+    found.store = Stored(found.evaluator, args.store or Path(args.run) / name, chunk=1 if args.standalone else TOGETHER)
+    return found
+
+
+def _opened_table(args: Any) -> Opened:
+    from oneshot.benchmarks.table import find
+    from oneshot.evaluators.table import TableEvaluator
+
+    if args.standalone:
+        raise ValueError("--standalone needs a run folder, got --benchmark")
+    table = TableEvaluator(find(args.benchmark, args.data_dir), args.truth)
+    trained = table.benchmark.metadata.get("protocol", {}).get("configuration", {})
+    size = {name: trained[name] for name in ("channels", "cells", "image_size") if trained.get(name)}
+    return Opened(table, size, table=table)
+
+
+def _opened_run(args: Any, cluster: Cluster | None) -> Opened:
+    from oneshot.evaluators.supernet import of_folder, of_run
+    from oneshot.runs.run import open_run
+
+    settings = {"norm": args.batch_norm, "batch_size": args.batch_size, "images": args.images}
+    run = open_run(args.run, args.data_dir, "cpu" if cluster else device(args))
+    make = partial(of_folder, args.run, args.data_dir, cluster.device) if cluster else partial(of_run, run)
+    evaluator = spread(partial(make, **settings), cluster, TOGETHER)
+    return _with_network(evaluator, run.config, run.valid, run.dataset.classes)
+
+
+def _opened_standalone(args: Any, cluster: Cluster | None) -> Opened:
+    from oneshot.data.load import load
+    from oneshot.evaluators.standalone import Standalone, StandaloneEvaluator
+    from oneshot.runs.config import unflat
+    from oneshot.runs.folder import RunFolder
+
+    config, recipe = unflat(RunFolder(args.run).config)
+    recipe = replace(recipe, epochs=args.standalone, split_epoch=0)
+    standalone = Standalone(config, recipe, args.data_dir, device(args, cluster))
+    dataset = load(config.dataset, args.data_dir, config.image_size or None, "cpu" if cluster else standalone.device)
+    evaluator = spread(partial(StandaloneEvaluator, standalone), cluster, 1)
+    return _with_network(evaluator, config, dataset.split(config.split)[1], dataset.classes)
+
+
+def _with_network(evaluator: Evaluator, config: Config, images: ImageSource, classes: int) -> Opened:
+    """With the size of its networks, and a way to count what has no formula."""
+    from oneshot.cost import counted
+    from oneshot.gates import fixed
+    from oneshot.runs.run import network
+
+    side = int(next(iter(images.batches(1)))[0].shape[-1])
+    size = {"channels": config.channels, "cells": config.cells, "classes": classes, "image_size": side}
+
+    def cost(arch: Arch) -> Cost:
+        space = evaluator.space.only(arch)
+        net = network(space, config, classes, affine=True)
+        return counted(net, fixed(space, (0,) * len(space.decisions)), side)
+
+    return Opened(evaluator, size, cost)

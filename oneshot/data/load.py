@@ -1,0 +1,97 @@
+"""Data sets by name, file or folder."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from oneshot.base.lookup import data_folder, find_file
+from oneshot.data.arrays import KEYS, digits, read, save
+from oneshot.data.folder import load_folder
+from oneshot.data.source import Dataset, Images
+
+
+def load(
+    name: str, data_dir: str | Path | None = None, image_size: int | None = None, device: str | torch.device = "cpu"
+) -> Dataset:
+    """The data set of that name, `.npz` file or image folder.
+
+    Arrays are resized by area averaging where `image_size` asks for less; images of a folder are all brought to it, or
+    to 224 pixels. ValueError where a file cannot be read, lacks a key, or is not where it was looked for.
+    """
+    if name == "digits":
+        arrays = digits()
+    else:
+        folder = find_image_folder(name, data_dir)
+        if folder is not None:
+            return load_folder(folder, image_size, device)
+        hint = "give the path of an .npz file or of a folder with train/ and valid/"
+        if name in ("cifar10", "cifar100"):
+            hint = f"`oneshot data {name}` makes it"
+        path = find_file(name, ".npz", data_dir, None, hint)
+        name, arrays = path.stem, read(path)
+    train_x, train_y, test_x, test_y = (torch.from_numpy(arrays[key]) for key in KEYS)
+    if image_size is not None:
+        train_x, test_x = _resized(train_x, image_size), _resized(test_x, image_size)
+    mean, std = _moments(train_x)
+    moments = mean.to(device), std.to(device)
+    pool = Images(train_x.to(device), train_y.long().to(device), *moments)
+    test = Images(test_x.to(device), test_y.long().to(device), *moments)
+    return Dataset(name, int(train_y.max()) + 1, pool, test)
+
+
+def find_image_folder(name: str, data_dir: str | Path | None = None) -> Path | None:
+    """The image folder that a path or a name stands for; None where it is rather a file, or nothing."""
+    path = Path(name).expanduser()
+    if path.is_dir() and path.name != str(name):
+        return path
+    if path.name == str(name) and not (data_folder(data_dir) / f"{path.name}.npz").is_file():
+        places = (path, data_folder(data_dir) / path.name)
+        return next((place for place in places if (place / "train").is_dir()), None)
+    return None
+
+
+def fetch(name: str, data_dir: str | Path | None = None, source: str | Path | None = None) -> Path:
+    """Download CIFAR-10 or CIFAR-100 through torchvision once (or read its folder `source`), and write `NAME.npz`."""
+    from torchvision import datasets
+
+    kinds = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
+    if name not in kinds:
+        raise ValueError(f"no data set {name!r} to fetch; there are {', '.join(kinds)}")
+    folder = data_folder(data_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        root, download = (scratch, True) if source is None else (str(source), False)
+        parts = {part: kinds[name](root, train=part == "train", download=download) for part in ("train", "test")}
+        arrays = {}
+        for part, images in parts.items():
+            arrays[f"{part}_images"] = np.asarray(images.data, dtype=np.uint8)
+            arrays[f"{part}_labels"] = np.asarray(images.targets, dtype=np.uint8)
+        return save(folder / f"{name}.npz", arrays)
+
+
+def _resized(pixels: Tensor, size: int) -> Tensor:
+    if size > pixels.shape[1]:
+        raise ValueError(f"image_size {size} is larger than the images, which are {pixels.shape[1]} pixels high")
+    if pixels.shape[1] == size:
+        return pixels
+    parts = [
+        F.interpolate(part.permute(0, 3, 1, 2).float(), (size, size), mode="area").round().byte().permute(0, 2, 3, 1)
+        for part in pixels.split(5000)
+    ]
+    return torch.cat(parts).contiguous()
+
+
+def _moments(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and std [3] of uint8 pixels [N, H, W, 3], exactly, from their histograms."""
+    values = torch.arange(256, dtype=torch.float64)
+    counts = torch.stack([torch.bincount(pixels[..., c].flatten(), minlength=256) for c in range(3)]).double()
+    share = counts / counts.sum(1, keepdim=True)
+    mean = share @ values
+    std = ((share @ values.square()) - mean.square()).clamp_min(1.0).sqrt()
+    return mean.float(), std.float()

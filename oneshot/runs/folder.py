@@ -1,0 +1,144 @@
+"""Run folders: what a training was asked for, what it reported, and the state from which it continues.
+
+config.json                  written first, never changed
+metrics.jsonl                one line an epoch
+checkpoint.json              names the current state file, its SHA-256 and its epoch: the commit point
+state-EPOCH.safetensors      weights, BatchNorm statistics, optimiser state, what the sampler learned
+vae.safetensors              of a finished training with sampler vae: that sampler, without the rest
+tensorboard/                 the metrics once more
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from oneshot.base.files import read_json, replacing, write_json
+
+
+class RunFolder:
+    """One training on disk; every write is atomic, and no pickle is ever read."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def create(cls, path: str | Path, config: Mapping[str, Any]) -> RunFolder:
+        """A new folder, or an existing one of exactly this configuration, to be continued.
+
+        ValueError names the differences to the configuration that is there, or says that the folder is another's.
+        """
+        folder = cls(path)
+        if (folder.path / "config.json").exists():
+            for left_over in folder.path.glob(".*.tmp"):  # of a run that was killed while it wrote
+                left_over.unlink()
+            there, asked = folder.config, json.loads(json.dumps(config))
+            changed = [k for k in sorted({*there, *asked}) if there.get(k) != asked.get(k)]
+            if changed:
+                words = ", ".join(f"{k} {there.get(k)!r} there, {asked.get(k)!r} now" for k in changed)
+                raise ValueError(f"{path} holds a run of another configuration: {words}; choose another folder")
+        elif folder.path.exists() and any(folder.path.iterdir()):
+            raise ValueError(f"{path} is not empty and holds no run; choose another folder")
+        else:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            write_json(folder.path / "config.json", dict(config))
+        return folder
+
+    @property
+    def config(self) -> dict[str, Any]:
+        path = self.path / "config.json"
+        if not path.exists():
+            raise FileNotFoundError(f"{self.path} is no run folder: it has no config.json; `oneshot train` makes one")
+        config = read_json(path)
+        if not isinstance(config, dict):
+            raise ValueError(f"{path} must hold a JSON object, got {type(config).__name__}")
+        return config
+
+    def save(self, state: Mapping[str, Tensor], epoch: int, facts: Mapping[str, Any]) -> None:
+        """Commit a state; the one before is removed only afterwards."""
+        target = self.path / f"state-{epoch}.safetensors"
+        content = save_safetensors({key: _plain(value) for key, value in state.items()})
+        with replacing(target) as temporary:
+            temporary.write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        commit = {"file": target.name, "sha256": digest, "epoch": epoch, "facts": dict(facts)}
+        write_json(self.path / "checkpoint.json", commit)
+        for old in self.path.glob("state-*.safetensors"):
+            if old != target:
+                old.unlink()
+
+    @property
+    def commit(self) -> dict[str, Any] | None:
+        """The content of checkpoint.json; None before the first checkpoint."""
+        path = self.path / "checkpoint.json"
+        if not path.exists():
+            return None
+        commit = read_json(path)
+        expected = {"file": str, "sha256": str, "epoch": int, "facts": dict}
+        if not isinstance(commit, dict) or not all(isinstance(commit.get(k), t) for k, t in expected.items()):
+            raise ValueError(f"{path} must hold {', '.join(expected)}")
+        if Path(commit["file"]).name != commit["file"]:
+            raise ValueError(f"{path} must name a file of the run folder, got {commit['file']!r}")
+        return commit
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The committed state and its commit record; None before the first checkpoint.
+
+        ValueError where the file is missing, truncated or not the one that was committed.
+        """
+        commit = self.commit
+        if commit is None:
+            return None
+        path = self.path / commit["file"]
+        if not path.exists():
+            raise ValueError(f"{path} is missing, although checkpoint.json names it")
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != commit["sha256"]:
+            raise ValueError(f"{path} was changed or cut short: SHA-256 {commit['sha256']} expected, got {digest}")
+        try:
+            return load_safetensors(content), commit
+        except SafetensorError as error:
+            raise ValueError(f"{path} is no safetensors file: {error}") from error
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Append a line to metrics.jsonl."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(row)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rewind(self, epoch: int) -> None:
+        """Drop what metrics.jsonl says beyond the first `epoch` epochs, half-written lines included."""
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return
+        kept = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["epoch"] <= epoch:
+                    kept.append(line + "\n")
+            except (ValueError, KeyError, TypeError):
+                continue
+        with replacing(path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        path = self.path / "metrics.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _plain(value: Tensor) -> Tensor:
+    """A contiguous copy on the CPU: what the file holds does not depend on memory format or device."""
+    return value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)

@@ -1,0 +1,98 @@
+"""Configurations by name. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oneshot.runs.config import Config, flat, unflat
+from oneshot.training.recipe import Recipe
+
+NARROW = {"channels": 5, "sampler": "balanced", "epochs": 1000, "batch_size": 128}
+
+SUBIMAGENET = {
+    "space": "fairnas",
+    "dataset": "subimagenet",
+    "split": "valid-is-test",
+    "image_size": 224,
+    "batch_size": 128,
+    "learning_rate": 0.05,
+    "warmup_epochs": 5.0,
+    "weight_decay": 4e-5,
+    "label_smoothing": 0.1,
+    "shift": 0,
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # arXiv 2104.11522, Table 5
+    "paper": {},
+    # the same table's columns on SubImageNet; there, ground truth and predictions are of the same validation images
+    "fairnas": {**SUBIMAGENET, "epochs": 600, "crop_scale": 0.4},
+    "fairnas-standalone": {
+        **SUBIMAGENET,
+        "epochs": 240,
+        "dropout": 0.2,
+        "crop_scale": 0.08,
+        "interpolation": "random",
+        "color_jitter": 0.4,
+    },
+    # the best published correlations on NAS-Bench-201 are those of narrow supernets with balanced paths
+    "narrow": NARROW,
+    "narrow-short": {**NARROW, "epochs": 250, "batch_size": 64},
+    # real CIFAR-10 on a CPU; README.md has what it reaches
+    "cpu45": {
+        "image_size": 16,
+        "channels": 16,
+        "cells": 1,
+        "sampler": "balanced",
+        "bucket_weights": (1.0, 4.0, 16.0),
+        "epochs": 60,
+        "batch_size": 32,
+        "optimizer": "muon",
+        "learning_rate": 0.01,
+        "momentum": 0.95,
+        "nesterov": True,
+        "weight_decay": 1e-4,
+        "shift": 1,
+    },
+    # arXiv 1806.09055
+    "darts": {"method": "darts", "split": "half", "epochs": 50, "batch_size": 64},
+    # VAENAS-OS on NAS-Bench-101, whose networks have three stacks of three cells behind a stem of 128 channels; the
+    # paper (appendix A.5) gives neither epochs nor batch nor rates for it, so they are those of "paper"
+    "vaenas": {"space": "nasbench101", "channels": 128, "cells": 3, "sampler": "vae"},
+    # the same, narrow, for a CPU
+    "vaenas-narrow": {
+        "space": "nasbench101",
+        "image_size": 16,
+        "channels": 16,
+        "cells": 1,
+        "sampler": "vae",
+        "vae_every": 5,
+        "vae_samples": 64,
+        "vae_increment": 0.025,
+        "epochs": 40,
+        "batch_size": 64,
+        "learning_rate": 0.05,
+        "shift": 1,
+    },
+    # the embedded digits, in half a minute on two CPU cores
+    "demo": {
+        "dataset": "digits",
+        "split": "half",
+        "channels": 8,
+        "cells": 1,
+        "sampler": "balanced",
+        "epochs": 250,
+        "batch_size": 64,
+        "learning_rate": 0.05,
+        "shift": 1,
+        "flip": False,
+    },
+}
+"""Named departures from the defaults of Config and Recipe."""
+
+
+def preset(name: str) -> tuple[Config, Recipe]:
+    """The configuration of that name; ValueError lists the names."""
+    if name not in PRESETS:
+        raise ValueError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
+    return unflat({**flat(Config(), Recipe()), **PRESETS[name]})

@@ -1,0 +1,59 @@
+"""What a checkpoint keeps of a network, and what of it another network takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Set
+
+from torch import Tensor, nn
+
+CONTEXTS = "contexts."
+"""What the names of weights begin with that depend on earlier choices, see `oneshot.nn.context`."""
+
+
+def network_state(net: nn.Module) -> dict[str, Tensor]:
+    return {f"net.{key}": value for key, value in net.state_dict().items()}
+
+
+def load_network(net: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copy a saved state into a network of the same shape; ValueError names what does not fit."""
+    _load(net, _saved(state))
+
+
+def convert_network(net: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copy the weights that all choices share, and keep the network's own where weights depend on earlier choices.
+
+    So a baseline becomes a bias supernet (zeros) or one that is yet to split, and a bias supernet a baseline, without
+    its biases. ValueError for a checkpoint after its split: several copies cannot become one.
+    """
+    shared = {key: value for key, value in _saved(state).items() if not key.startswith(CONTEXTS)}
+    _load(net, shared | {key: value for key, value in net.state_dict().items() if key.startswith(CONTEXTS)})
+
+
+def _saved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix("net."): value for key, value in state.items() if key.startswith("net.")}
+
+
+def _load(net: nn.Module, saved: Mapping[str, Tensor]) -> None:
+    own = net.state_dict()
+    shapes = [k for k in sorted(own.keys() & saved.keys()) if own[k].shape != saved[k].shape]
+    odd = sorted(own.keys() ^ saved.keys()) + [f"{k} {tuple(saved[k].shape)} for {tuple(own[k].shape)}" for k in shapes]
+    if odd:
+        raise ValueError(
+            f"the checkpoint does not fit this network: {len(odd)} differences, first {', '.join(odd[:3])}"
+            + _explained(own.keys() - saved.keys(), saved.keys() - own.keys())
+        )
+    net.load_state_dict(saved)
+
+
+def _explained(missing: Set[str], unexpected: Set[str]) -> str:
+    """What the names say if all of the difference is weights that depend on earlier choices."""
+    names = missing | unexpected
+    if names and all(name.startswith(CONTEXTS) for name in names):
+        which = "context weights (bias or attention)"
+    elif names and all(re.search(r"\.options\.\d+\.", name) for name in names):
+        which = "copies of split weights"
+    else:
+        return ""
+    has, lacks = ("network", "checkpoint") if missing else ("checkpoint", "network")
+    return f"; the {has} has {which} that the {lacks} lacks; --init-from converts, except after a split"

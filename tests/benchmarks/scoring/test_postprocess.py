@@ -1,0 +1,116 @@
+"""Post-processings against slow rules; each is recorded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from oneshot.benchmarks.scoring.measures import kendall_tau
+from oneshot.benchmarks.scoring.postprocess import ensemble, fuse, isomorphs, post_named
+from oneshot.benchmarks.scoring.predictions import Predicted
+from oneshot.benchmarks.table import find
+from scipy import stats
+
+from oneshot.spaces.nasbench201 import ALL, CONV
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[Predicted]:
+    """Three runs over the same 200 cells."""
+    rng = np.random.default_rng(0)
+    every = list(ALL)
+    texts = [ALL.format(every[i]) for i in rng.choice(len(every), 200, replace=False)]
+    return [Predicted(texts, rng.random(200), ALL.name, {"seed": i}, f"run{i}") for i in range(3)]
+
+
+def test_isomorphs_get_the_mean_of_their_class(runs: list[Predicted]) -> None:
+    processed = isomorphs(runs, ALL)
+    for run, after in zip(runs, processed, strict=True):
+        forms = [ALL.canonical(ALL.parse(text)) for text in run.archs]
+        slow = [np.mean([v for v, f in zip(run.accuracy, forms, strict=True) if f == form]) for form in forms]
+        np.testing.assert_allclose(after.accuracy, slow)
+        assert after.archs == run.archs
+        assert not np.allclose(after.accuracy, run.accuracy)
+        assert after.protocol["post"] == [{"name": "isomorphs", "classes": len(set(forms)), "of": 200}]
+        assert after.name == f"{run.name} + isomorphs"
+    again = isomorphs(processed, ALL)
+    np.testing.assert_allclose(again[0].accuracy, processed[0].accuracy)
+
+
+def test_an_ensemble_is_the_mean_where_all_predict(runs: list[Predicted]) -> None:
+    (whole,) = ensemble(runs, ALL)
+    np.testing.assert_allclose(whole.accuracy, np.mean([run.accuracy for run in runs], axis=0))
+    other = replace(runs[1], archs=runs[1].archs[::-1][:150], accuracy=runs[1].accuracy[::-1][:150])
+    (part,) = ensemble([runs[0], other], ALL)
+    assert list(part.archs) == list(runs[0].archs[50:])
+    np.testing.assert_allclose(part.accuracy, (runs[0].accuracy + runs[1].accuracy)[50:] / 2)
+    assert part.protocol["post"] == [{"name": "ensemble", "of": 2, "runs": ["run0", "run1"]}]
+    assert [run["seed"] for run in part.protocol["runs"]] == [0, 1]
+
+
+def test_an_ensemble_needs_runs_with_common_architectures(runs: list[Predicted]) -> None:
+    with pytest.raises(ValueError, match=r"at least two runs of one method, got 1 \(run0\)"):
+        ensemble(runs[:1], ALL)
+    apart = [
+        replace(runs[0], archs=runs[0].archs[part], accuracy=np.ones(100)) for part in (slice(100), slice(100, 200))
+    ]
+    with pytest.raises(ValueError, match="no architecture in common"):
+        ensemble(apart, ALL)
+
+
+def test_fusion_is_the_mean_of_two_ranks(runs: list[Predicted]) -> None:
+    (fused,) = fuse("parameters")(runs[:1], ALL)
+    params = np.array([ALL.facts(ALL.parse(text))["parameters"] for text in fused.archs])
+    slow = [
+        ((runs[0].accuracy < a).sum() + ((params < p).sum() + (params <= p).sum() - 1) / 2) / 2 + 1
+        for a, p in zip(runs[0].accuracy, params, strict=True)
+    ]
+    np.testing.assert_allclose(fused.accuracy, slow)
+    assert fused.protocol["post"] == [{"name": "fuse:parameters", "among": 200}]
+    assert kendall_tau(fused.accuracy, params) > 0.3
+    with pytest.raises(ValueError, match="nasbench201 has no fact 'size'; it has parameters, convolutions"):
+        fuse("size")(runs, ALL)
+
+
+def test_names_chain_in_their_order(runs: list[Predicted]) -> None:
+    (both,) = post_named("isomorphs+ensemble")(runs, ALL)
+    (step,) = ensemble(isomorphs(runs, ALL), ALL)
+    np.testing.assert_allclose(both.accuracy, step.accuracy)
+    assert [each["name"] for each in both.protocol["post"]] == ["isomorphs", "ensemble"]
+    (fused,) = post_named("ensemble+fuse:params")(runs, ALL)
+    assert [each["name"] for each in fused.protocol["post"]] == ["ensemble", "fuse:parameters"]
+    assert stats.rankdata(fused.accuracy).std() > 0
+
+
+@pytest.mark.parametrize("name", ["", "mean", "fuse", "fuse:", "isomorphs:3", "isomorphs+", "ensemble fuse:params"])
+def test_unknown_names(name: str) -> None:
+    with pytest.raises(ValueError, match=r"unknown post-processing .*; expected isomorphs, ensemble or fuse:FACT"):
+        post_named(name)
+
+
+def test_nothing_changes_what_it_is_given(runs: list[Predicted]) -> None:
+    before = [(run.accuracy.copy(), dict(run.protocol)) for run in runs]
+    post_named("isomorphs+ensemble+fuse:params")(runs, ALL)
+    for run, (accuracy, protocol) in zip(runs, before, strict=True):
+        np.testing.assert_array_equal(run.accuracy, accuracy)
+        assert run.protocol == protocol
+
+
+def test_architectures_that_are_alone_in_their_class_keep_their_prediction() -> None:
+    run = Predicted([CONV.format(arch) for arch in CONV], np.arange(64.0))
+    classes = [CONV.canonical(arch) for arch in CONV]
+    alone = [classes.count(form) == 1 for form in classes]
+    assert any(alone)
+    np.testing.assert_array_equal(isomorphs([run], CONV)[0].accuracy[alone], run.accuracy[alone])
+
+
+def test_golden_gain_of_averaging_short_trainings_over_isomorphs(real_data: Path) -> None:
+    table = find("nasbench201", real_data)
+    truth = table.values("cifar10_test_200")
+    early = Predicted(table.strings, table.values("cifar10_valid_12"), ALL.name)
+    (averaged,) = isomorphs([early], ALL)
+    gain = kendall_tau(averaged.accuracy, truth) - kendall_tau(early.accuracy, truth)
+    assert gain == pytest.approx(0.0025, abs=5e-5)
+    assert averaged.protocol["post"][0]["classes"] == 4930

@@ -1,0 +1,145 @@
+"""Run folders: nothing half written, nothing damaged accepted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from oneshot.base.state import load_optimizer, optimizer_state
+from oneshot.runs.folder import RunFolder
+from oneshot.training.state import load_network, network_state
+
+CONFIG = {"epochs": 3, "space": "x"}
+
+
+def saved(path: Path) -> RunFolder:
+    folder = RunFolder.create(path / "run", CONFIG)
+    folder.save({"net.w": torch.arange(6.0)}, 1, {"seconds": 2.0})
+    return folder
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    folder = saved(tmp_path)
+    folder.save({"net.w": torch.arange(4.0)}, 2, {"seconds": 3.0})
+    loaded = RunFolder(folder.path).load()
+    assert loaded is not None
+    assert torch.equal(loaded[0]["net.w"], torch.arange(4.0))
+    assert loaded[1]["epoch"] == 2
+    assert sorted(p.name for p in folder.path.iterdir()) == ["checkpoint.json", "config.json", "state-2.safetensors"]
+
+
+def test_channels_last_is_saved_by_value(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, CONFIG)
+    x = torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    folder.save({"x": x}, 1, {})
+    loaded = folder.load()
+    assert loaded is not None
+    assert torch.equal(loaded[0]["x"], x)
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped", "foreign", "outside", "no json", "keys"])
+def test_damage_is_named(tmp_path: Path, damage: str) -> None:
+    folder = saved(tmp_path)
+    state, commit = folder.path / "state-1.safetensors", folder.path / "checkpoint.json"
+    content = state.read_bytes()
+    if damage == "missing":
+        state.unlink()
+    elif damage == "truncated":
+        state.write_bytes(content[:-3])
+    elif damage == "flipped":
+        state.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    elif damage == "no json":
+        commit.write_text("{")
+    else:
+        import hashlib
+
+        document = json.loads(commit.read_text())
+        if damage == "foreign":
+            state.write_bytes(b"pickle")
+            document["sha256"] = hashlib.sha256(b"pickle").hexdigest()
+        elif damage == "outside":
+            document["file"] = "../../etc/passwd"
+        else:
+            del document["epoch"]
+        commit.write_text(json.dumps(document))
+    words = {
+        "missing": "is missing", "truncated": "changed or cut short", "flipped": "changed or cut short",
+        "foreign": "no safetensors file", "outside": "must name a file of the run folder",
+        "no json": "no JSON document", "keys": "must hold file, sha256, epoch, facts",
+    }[damage]  # fmt: skip
+    with pytest.raises(ValueError, match=words):
+        folder.load()
+
+
+def test_another_configuration_is_refused_by_name(tmp_path: Path) -> None:
+    saved(tmp_path)
+    RunFolder.create(tmp_path / "run", CONFIG)
+    with pytest.raises(ValueError, match="another configuration: epochs 3 there, 4 now"):
+        RunFolder.create(tmp_path / "run", {**CONFIG, "epochs": 4})
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(ValueError, match="is not empty and holds no run"):
+        RunFolder.create(tmp_path, CONFIG)
+    with pytest.raises(FileNotFoundError, match=r"has no config\.json"):
+        _ = RunFolder(tmp_path).config
+
+
+def test_a_failed_save_leaves_the_last_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = saved(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("oneshot.base.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        folder.save({"net.w": torch.zeros(2)}, 2, {})
+    monkeypatch.undo()
+    loaded = folder.load()
+    assert loaded is not None
+    assert loaded[1]["epoch"] == 1
+    assert not list(folder.path.glob(".*"))
+
+
+def test_metrics_are_rewound_to_the_checkpoint(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, CONFIG)
+    for epoch in (1, 2, 3):
+        folder.log({"epoch": epoch})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 4, "lo')
+    folder.rewind(2)
+    assert [row["epoch"] for row in folder.metrics] == [1, 2]
+
+
+def test_a_network_that_does_not_fit_is_named() -> None:
+    state = network_state(nn.Sequential(nn.Linear(2, 3)))
+    with pytest.raises(ValueError, match=r"1 differences, first 0\.weight \(3, 2\) for \(3, 4\)"):
+        load_network(nn.Sequential(nn.Linear(4, 3)), state)
+    with pytest.raises(ValueError, match=r"first 0\.bias"):
+        load_network(nn.Sequential(nn.Linear(2, 3, bias=False)), state)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+def test_optimizers_round_trip_with_parameters_that_never_moved(kind: type) -> None:
+    def make() -> tuple[list[nn.Parameter], torch.optim.Optimizer]:
+        ps = [nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))]
+        return ps, kind(ps, lr=0.1, **({"momentum": 0.9} if kind is torch.optim.SGD else {}))
+
+    def step(ps: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+        ps[1].grad = ps[1].detach() * 2
+        optimizer.step()
+
+    (a, first), (b, second) = make(), make()
+    step(a, first)
+    with torch.no_grad():
+        b[1].copy_(a[1])
+    load_optimizer("o", second, optimizer_state("o", first))
+    step(a, first)
+    step(b, second)
+    assert torch.equal(a[1], b[1])
+    assert torch.equal(b[0], torch.ones(2))

@@ -1,0 +1,101 @@
+"""Configurations become objects, and folders become runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import oneshot
+from oneshot.base.provenance import environment, fingerprint
+from oneshot.runs.config import Config, flat
+from oneshot.runs.folder import RunFolder
+from oneshot.runs.run import build, network, open_run
+from oneshot.space import Arch, Decision, Space
+from oneshot.spaces import space_named
+from oneshot.training.loop import train
+from oneshot.training.recipe import Recipe
+
+CONFIG = Config(dataset="digits", split="half", channels=2, cells=1)
+RECIPE = Recipe(epochs=1, batch_size=324, shift=0, flip=False)
+
+
+def test_a_run_is_opened_as_it_was_trained(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", flat(CONFIG, RECIPE))
+    run = build(CONFIG, RECIPE, folder=folder)
+    with pytest.raises(ValueError, match=r"holds no checkpoint yet; `oneshot train --out"):
+        open_run(folder.path)
+    train(run.net, run.method, run.train, run.valid, RECIPE, 0, folder)
+    opened = open_run(folder.path)
+    assert (opened.config, opened.recipe) == (CONFIG, RECIPE)
+    assert not opened.net.training
+    for a, b in zip(run.net.state_dict().values(), opened.net.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    commit = folder.commit
+    assert commit is not None
+    assert opened.provenance() == {"configuration": flat(CONFIG, RECIPE), "checkpoint": commit["sha256"], "epoch": 1}
+
+
+def test_the_seed_makes_the_weights() -> None:
+    nets = [build(replace(CONFIG, seed=seed), RECIPE).net for seed in (0, 0, 1)]
+    weights = [torch.cat([p.flatten() for p in net.parameters()]) for net in nets]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_checkpoint_of_another_width_does_not_fit(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", flat(CONFIG, RECIPE))
+    run = build(CONFIG, RECIPE)
+    train(run.net, run.method, run.train, run.valid, RECIPE, 0, folder)
+    config = folder.path / "config.json"
+    config.write_text(config.read_text().replace('"channels": 2', '"channels": 3'))
+    with pytest.raises(ValueError, match="does not fit this network"):
+        open_run(folder.path)
+
+
+def test_a_space_without_a_skeleton() -> None:
+    class Other(Space):
+        def parse(self, text: str) -> Arch:
+            return ()
+
+        def format(self, arch: Arch) -> str:
+            return ""
+
+        def canonical(self, arch: Arch) -> Arch:
+            return arch
+
+    with pytest.raises(ValueError, match="no network skeleton for the space other"):
+        network(Other("other", (Decision("d", ("a",)),)), CONFIG, 10)
+
+
+def test_options_that_cannot_apply() -> None:
+    for recipe in (replace(RECIPE, crop_scale=0.4), replace(RECIPE, color_jitter=0.4)):
+        with pytest.raises(ValueError, match=r"for image folders, .*expected 1 and 0, got"):
+            build(CONFIG, recipe)
+    for space in ("nasbench201", "nasbench101"):
+        with pytest.raises(ValueError, match=f"skeleton of {space} has no dropout: dropout must be 0, got 0.2"):
+            build(replace(CONFIG, space=space, dropout=0.2), RECIPE)
+    with pytest.raises(ValueError, match="dropout must be at least 0 and below 1, got 1"):
+        replace(CONFIG, dropout=1.0)
+
+
+def test_dropout_reaches_the_network_alone_and_together() -> None:
+    config = replace(CONFIG, space="fairnas", dropout=0.25)
+    for affine in (False, True):
+        net = network(space_named("fairnas"), config, 10, affine)
+        assert [module.p for module in net.modules() if isinstance(module, torch.nn.Dropout)] == [0.25]
+
+
+def test_the_package_is_lazy_but_whole() -> None:
+    for name in oneshot.__all__:
+        assert getattr(oneshot, name) is not None
+        assert name in dir(oneshot)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = oneshot.nothing  # pyright: ignore
+
+
+def test_provenance_names_versions() -> None:
+    assert {"oneshot", "python", "torch", "numpy", "commit"} <= {*environment()}
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 2, "b": 2})
