@@ -34,8 +34,8 @@ from oneshot.benchmarks.index import KEY_COLUMN, ROW_GROUP, Index, ordered
 
 from oneshot.base.files import replacing
 from oneshot.base.lookup import find_file
+from oneshot.registry import SPACES
 from oneshot.space import Arch, Space
-from oneshot.spaces import SPACES, space_named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +64,7 @@ class Benchmark:
             raise ValueError(f"{path} has no column 'arch'; its columns are {names}; {HINT}")
         metadata = read_metadata(file, path)
         if space is None and "space" in metadata:
-            space = space_named(metadata["space"])
+            space = SPACES[metadata["space"]]
         first = next((batch[0][0].as_py() for batch in file.iter_batches(1, columns=["arch"])), None)
         if first is None:
             raise ValueError(f"{path} has no rows")

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from oneshot.registry import PLUGINS, load_plugins
+
 TRIES = 3
 """Actors that may be lost with the same piece of work."""
 PATIENCE = 300.0
@@ -215,6 +217,7 @@ class _Actor:
         os.environ.update(environment)  # before the work brings torch along
         with suppress(OSError):
             os.chdir(folder)
+        load_plugins()  # before the work comes, whose classes may be theirs
 
     def take(self, work: Callable[..., Any]) -> None:
         self.work = work
@@ -253,7 +256,7 @@ def check_address(address: str, timeout: float = ANSWER) -> None:
 
 def _environment(threads: int) -> dict[str, str]:
     """Of an actor: its threads, and where the data is."""
-    here = {name: os.environ[name] for name in ("ONESHOT_DATA",) if name in os.environ}
+    here = {name: os.environ[name] for name in ("ONESHOT_DATA", PLUGINS) if name in os.environ}
     return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), **here}
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from oneshot.evaluators.supernet import of_run
 
 from oneshot.runs.run import Run
-from oneshot.samplers.mixture import Mixture
 from oneshot.space import Arch
 from oneshot.training.feedback import Feedback
 
@@ -24,7 +23,7 @@ def feedback_of(
     All validation images are asked, with BatchNorm recalibrated on training images as `oneshot predict` does it.
     `on_chunk` is told how many of how many architectures are evaluated.
     """
-    if not isinstance(run.sampler, Mixture):
+    if run.sampler.plan is None:
         return None
 
     def accuracies(archs: Sequence[Arch]) -> np.ndarray:
@@ -36,4 +35,4 @@ def feedback_of(
                 on_chunk(min(first + CHUNK, len(archs)), len(archs))
         return np.concatenate(found)
 
-    return Feedback(run.sampler, accuracies, run.config.vae_every, run.config.vae_samples)
+    return Feedback(run.sampler, accuracies)

@@ -16,8 +16,8 @@ from typing import Any
 from oneshot.evaluators.base import Prediction, Predictions
 from oneshot.evaluators.service.limits import read_token
 
+from oneshot.registry import SPACES
 from oneshot.space import Arch, Space
-from oneshot.spaces import space_named
 
 BATCH = 500
 """Architectures a request, or fewer where the service takes no more."""
@@ -54,7 +54,7 @@ class RemoteEvaluator:
         model = self._ask("/v1/model")
         if not isinstance(model, dict) or not {"space", "protocol", "fingerprint", "limits"} <= set(model):
             raise ValueError(f"{self.url}/v1/model does not say what predicts: is it this service?")
-        self.space = space or space_named(model["space"])
+        self.space = space or SPACES[model["space"]]
         if self.space.name != model["space"]:
             raise ValueError(f"{self.url} predicts {model['space']}, expected {self.space.name}")
         self._protocol: dict[str, Any] = model["protocol"]

@@ -14,15 +14,13 @@ from oneshot.evaluators.base import Prediction, Predictions
 
 from oneshot.data.load import load
 from oneshot.data.source import Dataset, Images
-from oneshot.gates import fixed
 from oneshot.methods.single_path import SinglePath
-from oneshot.runs.config import Config, flat
+from oneshot.runs.config import Config, document
 from oneshot.runs.run import network
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch, Space
-from oneshot.spaces import space_named
 from oneshot.training.loop import train
-from oneshot.training.precision import autocast
+from oneshot.training.precision import autocast, used
 from oneshot.training.recipe import Recipe
 
 
@@ -40,14 +38,17 @@ class Standalone:
 
     @property
     def space(self) -> Space:
-        return space_named(self.config.space)
+        return self.config.search_space
 
     @property
     def protocol(self) -> dict[str, Any]:
-        configuration = flat(self.config, self.recipe)
-        for name in ("method", "sampler", "seed"):
+        configuration = document(self.config, self.recipe)
+        for name in ("method", "sampler", "context", "seed", "init_from"):
             del configuration[name]
-        return {"evaluator": "standalone", "configuration": configuration, "device": self.device}
+        precision = used(self.recipe.precision, torch.device(self.device))
+        return {
+            "evaluator": "standalone", "configuration": configuration, "precision": precision, "device": self.device,
+        }  # fmt: skip
 
     def measure(self, arch: Arch, seed: int) -> dict[str, float]:
         """Train once; accuracies in percent on the validation and the test images, losses, and seconds."""
@@ -56,7 +57,7 @@ class Standalone:
         images, valid = dataset.split(self.config.split)
         space = self.space.only(arch)
         torch.manual_seed(seed)
-        net = network(space, self.config, dataset.classes, affine=True)
+        net = network(self.config, dataset.classes, arch)
         net = net.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         train(net, SinglePath(space, Uniform(space)), images, valid, self.recipe, seed)
         net.eval()
@@ -66,7 +67,7 @@ class Standalone:
 
     @torch.no_grad()
     def _validate(self, net: torch.nn.Module, space: Space, images: Images) -> Prediction:
-        gates = fixed(space, (0,) * len(space.decisions))
+        gates = space.gates((0,) * len(space.decisions))
         correct = loss = 0.0
         with autocast(self.recipe.precision, images.labels.device):
             for x, labels in images.batches(500):

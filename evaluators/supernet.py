@@ -19,11 +19,11 @@ from oneshot.evaluators.sharing import Sharing
 from torch import Tensor, nn
 
 from oneshot.data.source import ImageSource
-from oneshot.gates import Gates, fixed
+from oneshot.gates import Gates
 from oneshot.nn.norm import batch_norms
 from oneshot.runs.run import Run, open_run
 from oneshot.space import Arch, Space
-from oneshot.training.precision import autocast, keep_freed_memory
+from oneshot.training.precision import autocast, keep_freed_memory, used
 
 TOGETHER = 128
 """Architectures that are sent through the network together at most."""
@@ -107,7 +107,7 @@ class SupernetEvaluator:
             "calibration_images": len(self._calibration),
             "batch_size": self.batch_size,
             "validation_images": len(self.valid),
-            "precision": self.precision,
+            "precision": used(self.precision, self.valid.labels.device),
             "device": self.valid.labels.device.type,
             **self._provenance,
         }
@@ -188,7 +188,7 @@ class SupernetEvaluator:
         return each
 
     def _gates(self, archs: Sequence[Arch]) -> list[Gates]:
-        return [fixed(self.space, arch) for arch in archs]
+        return [self.space.gates(arch) for arch in archs]
 
     @contextmanager
     def _ready(self) -> Iterator[None]:

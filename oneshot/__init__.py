@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oneshot.data.load import load
     from oneshot.gates import fixed, mixture
+    from oneshot.registry import SPACES, register_space, skeleton
     from oneshot.runs.config import Config
     from oneshot.runs.presets import preset
     from oneshot.runs.run import Run, build, open_run
     from oneshot.space import Arch, Decision, Space
-    from oneshot.spaces import SPACES, space_named
+    from oneshot.supernets.choices import Choice, register_network, space_of
     from oneshot.training.loop import train
     from oneshot.training.recipe import Recipe
 
@@ -24,14 +25,15 @@ _HOMES = {
     "oneshot.runs.config": ("Config",),
     "oneshot.training.recipe": ("Recipe",),
     "oneshot.space": ("Arch", "Decision", "Space"),
-    "oneshot.spaces": ("SPACES", "space_named"),
+    "oneshot.registry": ("SPACES", "register_space", "skeleton"),
+    "oneshot.supernets.choices": ("Choice", "register_network", "space_of"),
     "oneshot.training.loop": ("train",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "SPACES", "Arch", "Config", "Decision", "Recipe", "Run", "Space", "build", "fixed", "load", "mixture", "open_run",
-    "preset", "space_named", "train",
+    "SPACES", "Arch", "Choice", "Config", "Decision", "Recipe", "Run", "Space", "build", "fixed", "load", "mixture",
+    "open_run", "preset", "register_network", "register_space", "skeleton", "space_of", "train",
 ]  # fmt: skip
 
 

@@ -26,9 +26,16 @@ MOST_CONTEXTS = 1_000_000
 """Combinations of a site's choice and its priors'; more are a mistake in the depth."""
 
 
+class PerCell(tuple[Gates, ...]):
+    """Gates of their own for each cell of a network whose cells otherwise share one set."""
+
+
+AnyGates = Gates | PerCell
+
+
 def fixed(space: Space, arch: Arch) -> Gates:
-    """The gates of one architecture: its option alone, with weight exactly 1.0, at every site."""
-    return tuple(((arch[decision], 1.0),) for decision in space.sites)
+    """The gates of one architecture, `Space.gates`: what it runs, with weight exactly 1.0."""
+    return space.gates(arch)
 
 
 def mixture(space: Space, weights: Sequence[Tensor]) -> Gates:
@@ -36,8 +43,28 @@ def mixture(space: Space, weights: Sequence[Tensor]) -> Gates:
     for decision, vector in zip(space.decisions, weights, strict=True):
         if vector.shape != (len(decision.options),):
             raise ValueError(f"{decision.name} takes {len(decision.options)} weights, got shape {tuple(vector.shape)}")
-    each = [tuple(enumerate(vector.unbind())) for vector in weights]
-    return tuple(each[decision] for decision in space.sites)
+    return tuple(tuple((option, weights[d][choice]) for d, choice, option in site) for site in space.wiring)
+
+
+def hard(space: Space, one_hots: Sequence[Tensor]) -> Gates:
+    """The option of each decision that a one-hot vector names, with the vector's own entry as its weight of 1.
+
+    So its gradient reaches whatever the vector was made of, the options that do not run among it.
+    """
+    arch = [int(vector.detach().argmax()) for vector in one_hots]
+    weights = [vector[i] for vector, i in zip(one_hots, arch, strict=True)]
+    return tuple(
+        tuple((option, weights[d]) for d, choice, option in site if arch[d] == choice) for site in space.wiring
+    )
+
+
+def of_cells(gates: AnyGates, sites: int, cells: int) -> list[Gates]:
+    """The gates of each cell: one set that all share, or one for each; ValueError for any other number of them."""
+    sets = list(gates) if isinstance(gates, PerCell) else [gates] * cells
+    if len(sets) != cells or any(len(one) != sites for one in sets):
+        got = f"{len(sets)} of {sorted({len(one) for one in sets})}" if isinstance(gates, PerCell) else f"{len(gates)}"
+        raise ValueError(f"expected {sites} gates, or for each of {cells} cells (PerCell), got {got}")
+    return sets  # pyright: ignore[reportReturnType]
 
 
 @dataclass(frozen=True)
@@ -100,7 +127,7 @@ class Priors:
 def choice(gate: Gate, count: int, device: torch.device) -> int | Tensor:
     """The one option of a gate, else how much each option weighs [options], summing to 1.
 
-    All weigh alike where nothing runs.
+    All weigh alike where nothing runs, or only with weights of zero.
     """
     if len(gate) == 1:
         return gate[0][0]
@@ -109,7 +136,9 @@ def choice(gate: Gate, count: int, device: torch.device) -> int | Tensor:
     weights = torch.stack([torch.as_tensor(weight, dtype=torch.float32, device=device) for _, weight in gate])
     options = torch.tensor([option for option, _ in gate], device=device)
     vector = torch.zeros(count, device=device).index_add(0, options, weights)
-    return vector / vector.sum()
+    total = vector.sum()
+    is_zero = total == 0
+    return torch.where(is_zero, 1 / count, vector / torch.where(is_zero, 1.0, total))
 
 
 def _one_hot(index: int, count: int, device: torch.device) -> Tensor:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from itertools import product
 from math import prod
 from numbers import Integral
-from typing import Self
+from typing import Any, ClassVar, Self
+
+from oneshot.cost import Cost, counted_alone
+from oneshot.registry import SKELETONS
 
 Arch = tuple[int, ...]
 """One option index a decision."""
@@ -27,6 +30,23 @@ class Decision:
             raise ValueError(f"decision {self.name!r} needs distinct options, got {self.options}")
 
 
+def _blamed(parse: Callable[[Any, str], Arch]) -> Callable[[Any, str], Arch]:
+    """A space's way to read strings, whose mistakes are said to be its own."""
+
+    @wraps(parse)
+    def guarded(self: Space, text: str) -> Arch:
+        try:
+            return parse(self, text)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(
+                f"the search space {self.name} fails to read {text!r}: {type(error).__name__}: {error}"
+            ) from error
+
+    return guarded
+
+
 @dataclass(frozen=True)
 class Space(ABC):
     """A finite set of architectures; frozen, hashable, and cheap to create."""
@@ -34,10 +54,32 @@ class Space(ABC):
     name: str
     decisions: tuple[Decision, ...]
 
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        if "parse" in cls.__dict__:
+            setattr(cls, "parse", _blamed(cls.__dict__["parse"]))  # noqa: B010
+
+    zero: ClassVar[str | None] = None
+    """The option that is nothing, which may be mixed but is never derived."""
+    encoding: ClassVar[str] = "oneshot.samplers.encoding:Independent"
+    """How samplers that learn write its architectures, a reference."""
+    variation: ClassVar[str] = "oneshot.search.variation:ByDecision"
+    """How evolution varies its architectures, a reference."""
+
     @cached_property
     def sites(self) -> tuple[int, ...]:
         """The decision that each site of the network obeys; skeletons repeat the sites of a shared cell."""
         return tuple(range(len(self.decisions)))
+
+    @cached_property
+    def site_options(self) -> tuple[tuple[str, ...], ...]:
+        """The options at each site of the network."""
+        return tuple(self.decisions[decision].options for decision in self.sites)
+
+    @cached_property
+    def wiring(self) -> tuple[tuple[tuple[int, int, int], ...], ...]:
+        """What runs where, for each site: (decision, choice, option) for every option that a choice makes run."""
+        return tuple(tuple((d, i, i) for i in range(len(self.decisions[d].options))) for d in self.sites)
 
     @cached_property
     def size(self) -> int:
@@ -76,6 +118,10 @@ class Space(ABC):
             )
         return tuple(int(i) for i in candidate)
 
+    def gates(self, arch: Arch) -> tuple[tuple[tuple[int, float], ...], ...]:
+        """What runs at each site of the network, and with what weight, for one architecture: its options, with 1.0."""
+        return tuple(tuple((option, 1.0) for d, choice, option in site if arch[d] == choice) for site in self.wiring)
+
     def only(self, arch: Arch) -> Self:
         """The space that contains this architecture alone, each decision left with one option."""
         arch = self.check(arch)
@@ -113,7 +159,32 @@ class Space(ABC):
     def canonical(self, arch: Arch) -> Arch:
         """One fixed representative of all architectures that compute the same function."""
 
+    def strongest(self, weights: Sequence[Sequence[float]]) -> Arch:
+        """The architecture that a number for each option of every decision stands for, by the rule of the space.
+
+        That is the option with the largest number of each decision, of equal ones the first, zeros left out.
+        """
+        found = []
+        for decision, vector in zip(self.decisions, weights, strict=True):
+            allowed = [i for i, option in enumerate(decision.options) if option != self.zero]
+            found.append(max(allowed or range(len(vector)), key=vector.__getitem__))
+        return tuple(found)
+
     def facts(self, arch: Arch) -> dict[str, float]:
-        """Training-free numbers of an architecture that serve as trivial predictors of its accuracy."""
-        self.check(arch)
-        return {}
+        """Training-free numbers of an architecture that serve as trivial predictors of its accuracy.
+
+        By default its cost; nothing where the space is registered with no network.
+        """
+        if type(self).cost is Space.cost and self.name not in SKELETONS:
+            self.check(arch)
+            return {}
+        cost = self.cost(arch)
+        return {"parameters": float(cost.params), "multiply_adds": cost.mflops}
+
+    def cost(self, arch: Arch, **size: int) -> Cost:
+        """Parameters and multiply-adds of the stand-alone network; a size that is not given is the published one's.
+
+        Sizes are those of `oneshot.cost.SIZES`; one that the space's networks do not have plays no part. By default
+        they are counted on the network that the space is registered with. ValueError where it is not.
+        """
+        return counted_alone(self, self.check(arch), **size)

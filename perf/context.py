@@ -111,19 +111,19 @@ def worker(space_name: str, case: str, args: argparse.Namespace, pipe: Connectio
 
     from oneshot.gates import fixed
     from oneshot.nn.choice import split
+    from oneshot.registry import SPACES
     from oneshot.runs.config import Config
     from oneshot.runs.run import network
     from oneshot.samplers.uniform import Uniform
-    from oneshot.spaces import space_named
     from oneshot.training.optimizers import of_weights
     from oneshot.training.precision import autocast, keep_freed_memory
     from oneshot.training.recipe import Recipe
 
     keep_freed_memory()
-    space, device = space_named(space_name), torch.device(args.device)
+    space, device = SPACES[space_name], torch.device(args.device)
     torch.manual_seed(0)
-    config = Config(space=space_name, channels=args.channels, cells=args.cells, **CASES[case])
-    net = network(space, config, args.classes).to(device, memory_format=torch.channels_last)  # pyright: ignore
+    config = Config.of(space=space_name, channels=args.channels, cells=args.cells, **CASES[case])
+    net = network(config, args.classes).to(device, memory_format=torch.channels_last)  # pyright: ignore
     torch.manual_seed(1)
     images = torch.randn(args.batch_size, 3, args.image_size, args.image_size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)

@@ -6,6 +6,7 @@ import ast
 import resource
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,10 @@ def below(module: str, *packages: str) -> bool:
 
 
 LIGHT = (
+    "oneshot.registry",
+    "oneshot.base.settings",
+    "oneshot.runs.config",
+    "oneshot.runs.presets",
     "oneshot.space",
     "oneshot.cost",
     "oneshot.spaces",
@@ -57,11 +62,14 @@ LIGHT = (
 )
 ROOMS = (
     ("oneshot.base",),
+    ("oneshot.registry",),
     ("oneshot.space", "oneshot.cost", "oneshot.gates", "oneshot.spaces"),
     ("oneshot.nn", "oneshot.data"),
     ("oneshot.supernets", "oneshot.samplers"),
     ("oneshot.methods", "oneshot.search"),
-    ("oneshot.training", "oneshot.runs"),
+    ("oneshot.training",),
+    ("oneshot.runs",),
+    ("oneshot.testing",),
     ("oneshot.cli", "oneshot.__main__"),
 )
 """From the ground up: a room imports those below it, and its own."""
@@ -82,7 +90,8 @@ def test_imports_go_down(path: Path) -> None:
         forbidden += ["oneshot.benchmarks", "oneshot.evaluators"]
     if floor is not None:
         forbidden += [other for higher in ROOMS[floor + 1 :] for other in higher]
-        forbidden += [other for other in ROOMS[floor] if not below(name, other) and floor not in (1, 5)]
+        beside = [other for other in ROOMS[floor] if not below(name, other)]
+        forbidden += beside if floor > 2 else []
     if below(name, "oneshot.benchmarks"):
         forbidden += ["oneshot.evaluators", "torch"]
         ours = {m for m in imports(path) if below(m, "oneshot") and not below(m, "oneshot.benchmarks")}
@@ -91,6 +100,61 @@ def test_imports_go_down(path: Path) -> None:
         forbidden += ["torch", "pandas"]
     wrong = {m for m in imports(path) if below(m, *forbidden)}
     assert not wrong, f"{name} imports {wrong}"
+
+
+def test_there_is_no_circle() -> None:
+    """Of files, by whatever they import, wherever in the file."""
+    names = {module_of(path): path for path in FILES}
+    arrows = {name: {m for m in imports(path) if m in names and m != name} for name, path in names.items()}
+    done: set[str] = set()
+
+    def walk(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, f"a circle: {' -> '.join((*way, name))}"
+        if name not in done:
+            for other in sorted(arrows[name]):
+                walk(other, (*way, name))
+            done.add(name)
+
+    for name in names:
+        walk(name, ())
+
+
+COMPONENTS = ("Space", "Sampler", "Method", "Sequential")
+"""What members derive from."""
+
+
+@cache
+def members() -> dict[str, Path]:
+    """The classes of spaces, samplers and methods, and where each is defined."""
+    found: dict[str, Path] = {}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            bases = [ast.unparse(base) for base in node.bases] if isinstance(node, ast.ClassDef) else []
+            if isinstance(node, ast.ClassDef) and {*COMPONENTS, *found} & set(bases):
+                found[node.name] = path
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nobody_asks_which_member_it_is(path: Path) -> None:
+    """No isinstance on a space, sampler or method outside its own file, and no comparison with a registered name."""
+    from oneshot.registry import CONTEXTS, METHODS, SAMPLERS, SPACES
+
+    known, named = members(), {*SPACES, *METHODS, *SAMPLERS, *CONTEXTS} - {"none"}
+    if below(module_of(path), "oneshot.testing", "oneshot.runs.upgrade"):
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+            asked = {n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name)}
+            wrong = {name for name in asked & known.keys() if known[name] != path}
+            assert not wrong, f"line {node.lineno} asks for {wrong}"
+        if isinstance(node, ast.Compare):
+            texts = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+            assert not texts & named, f"line {node.lineno} compares with {texts & named}"
+
+
+def test_the_top_folder_holds_few_files() -> None:
+    assert len(list((ROOT / "oneshot").glob("*.py"))) <= 8
 
 
 @pytest.mark.parametrize(
@@ -103,6 +167,8 @@ def test_imports_go_down(path: Path) -> None:
         "oneshot.benchmarks.importing.files",
         "oneshot.cli",
         "oneshot.cli.spaces",
+        "oneshot.registry",
+        "oneshot.runs.presets",
     ],
 )
 def test_light_modules_import_no_torch(module: str) -> None:

@@ -22,8 +22,8 @@ from oneshot.benchmarks.importing.origin import imported
 from oneshot.benchmarks.index import KEY_COLUMN
 from oneshot.benchmarks.table import Benchmark, recognised, write, write_strings
 
+from oneshot.registry import SPACES
 from oneshot.space import Arch, Space
-from oneshot.spaces import space_named
 
 NUMBERS = ("arch_index", "index")
 """Columns that number the architectures of a published table, so that others can refer to them."""
@@ -74,7 +74,7 @@ def import_table(source: str | Path, target: str | Path, space: Space | None = N
     if not strings:
         raise ValueError(f"{source} has no rows")
     if space is None:
-        space = space_named(metadata["space"]) if "space" in metadata else recognised(strings[0])
+        space = SPACES[metadata["space"]] if "space" in metadata else recognised(strings[0])
     archs = [_parsed(space, text, row, source) for row, text in enumerate(strings, 1)]
     columns = {name: finite_numbers(table, name, source) for name in numeric_columns(table)}
     if not columns:

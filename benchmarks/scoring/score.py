@@ -23,7 +23,7 @@ from oneshot.benchmarks.scoring.protocols import PREDICTED, ScoringProtocol
 from oneshot.benchmarks.table import Benchmark
 
 from oneshot.base.provenance import environment, version
-from oneshot.spaces import space_named
+from oneshot.registry import SPACES
 
 CURVE_POINTS = 200
 """Of a longer improvement curve a report keeps about so many points, in equal ratios, the last ten all."""
@@ -157,7 +157,7 @@ def _in_space(runs: Sequence[Predicted], benchmark: Benchmark) -> Benchmark:
         return benchmark
     ((space, name),) = named.items()
     try:
-        return benchmark.within(space_named(space))
+        return benchmark.within(SPACES[space])
     except ValueError as error:
         raise ValueError(
             f"{name} is of the space {space!r}, the benchmark {benchmark.name} of {benchmark.space.name!r}: {error}"

@@ -6,6 +6,7 @@ import importlib
 import os
 import sqlite3
 import sys
+import warnings
 from collections.abc import Sequence
 
 COMMANDS = {
@@ -27,7 +28,8 @@ One-shot neural architecture search: train a supernet, predict any architecture,
 commands:
 {commands}
 
-`oneshot COMMAND --help` explains a command and ends with an example.
+`oneshot COMMAND --help` explains a command and ends with an example. Every command takes `--plugin FILE.py` (or the
+files in $ONESHOT_PLUGINS): search spaces, samplers, methods, contexts and data formats of one's own.
 
 example:
   oneshot demo
@@ -48,9 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, arguments = words[0], words[1:]
     if name not in COMMANDS:
         return _fail("oneshot", f"no command {name!r}; there are {', '.join(COMMANDS)}")
-    command = importlib.import_module(f"oneshot.cli.{name}")
     try:
-        return command.main(arguments) or 0
+        arguments = _with_plugins(arguments)
+        command = importlib.import_module(f"oneshot.cli.{name}")
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: print(f"oneshot {name}: {message}", file=sys.stderr)
+            return command.main(arguments) or 0
     except (ValueError, OSError, sqlite3.Error, FloatingPointError) as error:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,6 +64,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\noneshot {name}: stopped; the same command continues where it was", file=sys.stderr)
         return 130
+
+
+def _with_plugins(words: list[str]) -> list[str]:
+    """The words without `--plugin FILE`, whose files are imported: the user named them."""
+    rest: list[str] = []
+    given = iter(words)
+    for word in given:
+        flag, equals, value = word.partition("=")
+        if flag != "--plugin":
+            rest.append(word)
+            continue
+        path = value if equals else next(given, "")
+        if not path or path.startswith("--"):
+            raise ValueError(f"--plugin takes a Python file, got {path or 'nothing'}")
+        from oneshot.registry import use_plugin
+
+        use_plugin(path)
+    return rest
 
 
 def _fail(who: str, what: str) -> int:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oneshot.cli.options import add_cluster, add_data_dir, add_machine, add_recipe, chosen, parser, print_table
+from oneshot.cli.configuration import add_configuration, configuration_of
+from oneshot.cli.options import add_cluster, add_data_dir, add_machine, parser, print_table
 
 if TYPE_CHECKING:
     from oneshot.benchmarks.table import Benchmark
@@ -49,9 +50,6 @@ def main(argv: Sequence[str]) -> int:
 
 
 def create(argv: Sequence[str]) -> None:
-    from oneshot.runs.config import Config, flat, unflat
-    from oneshot.training.recipe import Recipe
-
     example = (
         "oneshot benchmark create mine.parquet --space nasbench201-conv --dataset digits --sample 20 --seeds 0 1 2"
     )
@@ -62,8 +60,8 @@ def create(argv: Sequence[str]) -> None:
     to.add_argument("--all", action="store_true", help="every architecture of the space")
     to.add_argument("--sample-seed", type=int, default=0, help="of --sample")
     to.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
-    of_supernets = ("method", "sampler", "bucket_weights", "seed", "context", "depth", "priors", "init_from")
-    add_recipe(to, argv, skip=(*of_supernets, "split_epoch"))
+    of_supernets = ("method", "sampler", "context", "seed", "init_from")
+    add_configuration(to, argv, "standalone", parts=("space",), skip=of_supernets)
     add_cluster(to, "parallel processes, of one CPU thread each; or")
     add_machine(to)
     args = to.parse_args(list(argv))
@@ -75,14 +73,13 @@ def create(argv: Sequence[str]) -> None:
     from oneshot.cli.options import device, every, joined
     from oneshot.evaluators.standalone import Standalone
     from oneshot.samplers.uniform import distinct
-    from oneshot.spaces import space_named
 
     if args.target.suffix != ".parquet":
         raise ValueError(f"a table is written as .parquet, got {args.target.name!r}")
     if args.sample < 1 and not args.all:
         raise ValueError(f"--sample must be at least 1, got {args.sample}")
-    config, recipe = unflat({**flat(Config(), Recipe()), **chosen(args, Config, Recipe)})
-    space = space_named(config.space)
+    config, recipe = configuration_of(args)
+    space = config.search_space
     archs = every(space) if args.all else distinct(space, args.sample, np.random.default_rng(args.sample_seed))
     seeds = list(dict.fromkeys(args.seeds))
     command = "oneshot benchmark create " + " ".join(argv)
@@ -114,7 +111,7 @@ def import_(argv: Sequence[str]) -> None:
     from oneshot.base.lookup import data_folder
     from oneshot.base.progress import Progress
     from oneshot.benchmarks.importing.files import import_any
-    from oneshot.spaces import space_named
+    from oneshot.registry import SPACES
 
     target = Path(args.name)
     if target.name == args.name and target.suffix != ".parquet":
@@ -124,7 +121,7 @@ def import_(argv: Sequence[str]) -> None:
         raise ValueError(f"a table is written as .parquet, got {target.name!r}")
     if target.exists() and any(target.samefile(path) for path in (args.source, *args.join) if path.exists()):
         raise ValueError(f"{target} would be written over what it is made of; choose another name")
-    space = space_named(args.space) if args.space else None
+    space = SPACES[args.space] if args.space else None
     with Progress("import", 0, "") as progress:
         table = import_any(args.source, target, space, args.join, progress.expect, progress.advance)
     print(f"{target}: {len(table):,} architectures of {table.space.name}, {len(table.columns)} columns, {_few(table)}")

@@ -31,7 +31,7 @@ def add_options(to: Any) -> None:
 def main(args: Any) -> None:
     from oneshot.benchmarks.scoring.consistency import check_spaces, consistency, consistency_table, write_consistency
     from oneshot.benchmarks.scoring.predictions import read_predictions
-    from oneshot.runs.folder import RunFolder
+    from oneshot.runs.run import space_of_run
 
     if args.benchmark is not None:
         raise ValueError("--self compares runs with each other: it takes no --benchmark")
@@ -41,7 +41,7 @@ def main(args: Any) -> None:
         raise ValueError(f"--sample must be at least 0, got {args.sample}")
     words = list(args.predictions)
     files = {word: read_predictions(word, args.by) for word in words if not Path(word).is_dir()}
-    spaces = {word: files[word].space if word in files else RunFolder(word).config.get("space") for word in words}
+    spaces = {word: files[word].space if word in files else space_of_run(word).name for word in words}
     check_spaces(spaces)
     found = files if len(files) == len(set(words)) else files | _predicted(words, files, args)
     result = consistency([found[word] for word in words], args.bootstraps, args.seed)

@@ -12,10 +12,7 @@ from oneshot.cli.address import connected
 from oneshot.cli.options import device, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from oneshot.base.progress import Progress
-    from oneshot.cost import Cost
     from oneshot.data.source import ImageSource
     from oneshot.evaluators.actors import Cluster
     from oneshot.evaluators.base import Evaluator, Predictions
@@ -36,7 +33,6 @@ class Opened:
 
     evaluator: Evaluator
     size: dict[str, int]
-    counted: Callable[[Arch], Cost] | None = None
     store: Stored | None = None
     table: TableEvaluator | None = None
     progress: Progress | None = None
@@ -93,6 +89,8 @@ def _opened_table(args: Any) -> Opened:
         raise ValueError("--standalone needs a run folder, got --benchmark")
     table = TableEvaluator(find(args.benchmark, args.data_dir), args.truth)
     trained = table.benchmark.metadata.get("protocol", {}).get("configuration", {})
+    own = trained.get("space", {})
+    trained = {**trained, **own} if isinstance(own, dict) else trained  # flat, in tables of earlier versions
     size = {name: trained[name] for name in ("channels", "cells", "image_size") if trained.get(name)}
     return Opened(table, size, table=table)
 
@@ -111,11 +109,11 @@ def _opened_run(args: Any, cluster: Cluster | None) -> Opened:
 def _opened_standalone(args: Any, cluster: Cluster | None) -> Opened:
     from oneshot.data.load import load
     from oneshot.evaluators.standalone import Standalone, StandaloneEvaluator
-    from oneshot.runs.config import unflat
     from oneshot.runs.folder import RunFolder
+    from oneshot.runs.run import configuration
 
-    config, recipe = unflat(RunFolder(args.run).config)
-    recipe = replace(recipe, epochs=args.standalone, split_epoch=0)
+    config, recipe = configuration(RunFolder(args.run))
+    recipe = replace(recipe, epochs=args.standalone)
     standalone = Standalone(config, recipe, args.data_dir, device(args, cluster))
     dataset = load(config.dataset, args.data_dir, config.image_size or None, "cpu" if cluster else standalone.device)
     evaluator = spread(partial(StandaloneEvaluator, standalone), cluster, 1)
@@ -123,17 +121,12 @@ def _opened_standalone(args: Any, cluster: Cluster | None) -> Opened:
 
 
 def _with_network(evaluator: Evaluator, config: Config, images: ImageSource, classes: int) -> Opened:
-    """With the size of its networks, and a way to count what has no formula."""
-    from oneshot.cost import counted
-    from oneshot.gates import fixed
-    from oneshot.runs.run import network
+    """With the size of its networks."""
+    return Opened(evaluator, network_size(config, images, classes))
 
+
+def network_size(config: Config, images: ImageSource, classes: int) -> dict[str, int]:
+    """What the costs of a configuration's networks depend on."""
     side = int(next(iter(images.batches(1)))[0].shape[-1])
-    size = {"channels": config.channels, "cells": config.cells, "classes": classes, "image_size": side}
-
-    def cost(arch: Arch) -> Cost:
-        space = evaluator.space.only(arch)
-        net = network(space, config, classes, affine=True)
-        return counted(net, fixed(space, (0,) * len(space.decisions)), side)
-
-    return Opened(evaluator, size, cost)
+    own = config.space.document("space")
+    return {name: own[name] for name in ("channels", "cells") if name in own} | {"classes": classes, "image_size": side}

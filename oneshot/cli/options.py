@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from oneshot.runs.config import Config, flat
-from oneshot.runs.presets import PRESETS, preset
-from oneshot.training.recipe import Recipe
+from oneshot.base.settings import nearest
 
 if TYPE_CHECKING:
     from oneshot.evaluators.actors import Cluster
@@ -24,21 +25,79 @@ WIDTH = 100
 
 
 class Parser(ArgumentParser):
-    """Takes `--batch-size` and `--batch_size` alike."""
+    """Takes `--batch-size` and `--batch_size` alike; `owner` says what else an option may be called."""
+
+    owner: Callable[[str], str] | None = None
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.aliases: dict[str, str] = {}
+        """Options by what the help calls them."""
+
+    def format_help(self) -> str:
+        text = super().format_help()
+        for alias, option in self.aliases.items():
+            text = text.replace(option, alias)
+        return text
 
     def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **named: Any) -> Any:
-        return super().parse_args(None if args is None else [self._known(word) for word in args], *rest, **named)
+        words = None if args is None else [self._known(word) for word in with_files(args)]
+        return super().parse_args(words, *rest, **named)
 
     def _known(self, word: str) -> str:
         flag, equals, value = word.partition("=")
-        if flag.startswith("--") and flag not in self._option_string_actions:
-            for other in ("--" + flag[2:].replace("-", "_"), "--" + flag[2:].replace("_", "-")):
-                if other in self._option_string_actions:
-                    return other + equals + value
-        return word
+        known = self._option_string_actions
+        if not re.fullmatch(r"--[a-zA-Z][\w.-]*", flag) or flag in known:
+            return word
+        flag = self.aliases.get(flag, flag)
+        spellings = flag, "--" + flag[2:].replace("-", "_"), "--" + flag[2:].replace("_", "-")
+        found = next((other for other in spellings if other in known), None)
+        if found is None and self.owner is not None:
+            found = "--" + self.owner(flag[2:].replace("-", "_"))
+        if found is None:
+            raise ValueError(f"no option {flag}{nearest(flag, known)}")
+        return found + equals + value
 
 
-def parser(name: str, about: str, example: str) -> ArgumentParser:
+def with_files(words: Sequence[str]) -> list[str]:
+    """The words, `--config FILE` replaced by what a YAML or JSON file says: nested mappings are dotted options."""
+    found: list[str] = []
+    given = iter(words)
+    for word in given:
+        flag, equals, value = word.partition("=")
+        if flag in ("--config", "--config-file", "--config_file"):
+            found += _words_of(Path(value if equals else next(given, "")))
+        else:
+            found.append(word)
+    return found
+
+
+def _words_of(path: Path) -> Iterator[str]:
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise ValueError(
+                f"{path}: expected options without YAML aliases, which can stand for more than memory holds"
+            )
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"{path} is no YAML or JSON file of options: {' '.join(str(error).split())}") from error
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path} must hold a mapping of options, got {type(content).__name__}")
+
+    def walk(prefix: str, values: Mapping[str, Any]) -> Iterator[str]:
+        for name, value in values.items():
+            if isinstance(value, Mapping):
+                yield from walk(f"{prefix}{name}.", value)
+            elif value is not None:
+                yield f"--{prefix}{name}={value if isinstance(value, str) else json.dumps(value)}"
+
+    return walk("", content)
+
+
+def parser(name: str, about: str, example: str) -> Parser:
     """A parser whose help ends with an example."""
     return Parser(
         prog=f"oneshot {name}",
@@ -47,28 +106,6 @@ def parser(name: str, about: str, example: str) -> ArgumentParser:
         formatter_class=DefaultHelpFormatter,
         default_env=False,
     )
-
-
-def add_recipe(to: ArgumentParser, argv: Sequence[str], skip: Collection[str] = ()) -> None:
-    """A preset, and every field of Config and Recipe but `skip`, whose defaults are those of the preset in `argv`."""
-    to.add_argument(
-        "--preset", type=str, default="paper", help=f"one of {', '.join(PRESETS)}; options given beside it win"
-    )
-    for kind in (Config, Recipe):
-        to.add_class_arguments(kind, as_group=True, skip={name for name in skip if hasattr(kind, name)})
-    values = flat(*preset(_preset_name(argv)))
-    to.set_defaults({name: value for name, value in values.items() if name not in skip})
-
-
-def _preset_name(argv: Sequence[str]) -> str:
-    """The preset asked for, known before the other defaults are."""
-    name = "paper"
-    for word, after in zip(argv, [*argv[1:], ""], strict=True):
-        if word.startswith("--preset="):
-            name = word.partition("=")[2]
-        elif word == "--preset":
-            name = after
-    return name
 
 
 def add_machine(to: Any) -> None:
@@ -171,9 +208,7 @@ def print_rich(table: Any) -> None:
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
 
 
-def chosen(args: Any, *kinds: type) -> dict[str, Any]:
-    """The arguments that are fields of these dataclasses; a command may leave some out."""
-    from dataclasses import fields
-
+def fields_of(args: Any, kind: type) -> dict[str, Any]:
+    """The arguments that are fields of a dataclass; a command may leave some out."""
     values: Mapping[str, Any] = args.as_dict()
-    return {f.name: values[f.name] for kind in kinds for f in fields(kind) if f.name in values}
+    return {f.name: values[f.name] for f in fields(kind) if f.name in values}

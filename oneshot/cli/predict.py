@@ -23,7 +23,7 @@ EXAMPLE = "oneshot predict runs/paper-1 --sample 1000 --out predictions.parquet"
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
-    from oneshot.runs.run import space_of
+    from oneshot.runs.run import space_of_run
 
     if args.top < 0:
         raise ValueError(f"--top must be at least 1, or 0 for all, got {args.top}")
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> None:
     if args.out is not None and not args.out.parent.is_dir():
         raise FileNotFoundError(f"--out: {args.out.parent} is no folder")
     service = connected(args, argv)
-    archs = _wanted(args, service.space if service else space_of(args.run))
+    archs = _wanted(args, service.space if service else space_of_run(args.run))
     with joined(args) as cluster:
         evaluator = service or _of_run(args, cluster)
         predictions = _best(args, evaluator, archs) if args.top else _all(args, evaluator, archs)

@@ -98,13 +98,13 @@ def _with_processed(
     from dataclasses import replace
 
     from oneshot.benchmarks.scoring.postprocess import post_named
-    from oneshot.spaces import space_named
+    from oneshot.registry import SPACES
 
     found: dict[str, list[Predicted]] = {}
     origins: dict[str, str] = {}
     for name, runs in methods.items():
         found[name] = runs
-        space = space_named(runs[0].space) if runs[0].space else benchmark.space
+        space = SPACES[runs[0].space] if runs[0].space else benchmark.space
         for post in posts:
             title = f"{name} + {post}"
             processed = post_named(post)(runs, space)

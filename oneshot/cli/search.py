@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oneshot.cli.address import add_token
-from oneshot.cli.options import add_cluster, add_machine, chosen, joined, parser, print_json, print_table
+from oneshot.cli.options import add_cluster, add_machine, fields_of, joined, parser, print_json, print_table
 
 if TYPE_CHECKING:
     from oneshot.cli.evaluator import Opened
@@ -115,25 +116,25 @@ def _algorithm(args: Any) -> Random | Evolution | Nsga2:
     if args.algorithm == "nsga2":
         from oneshot.search.nsga2 import Nsga2
 
-        return Nsga2(**chosen(args, Nsga2))
+        return Nsga2(**fields_of(args, Nsga2))
     from oneshot.search.evolution import Evolution
     from oneshot.search.random import Random
 
-    return Random(**chosen(args, Random)) if args.algorithm == "random" else Evolution(**chosen(args, Evolution))
+    return Random(**fields_of(args, Random)) if args.algorithm == "random" else Evolution(**fields_of(args, Evolution))
 
 
 def _task(args: Any, asked: Opened) -> tuple[Task, dict[str, Any]]:
     """The task, and what its costs are those of."""
+    from oneshot.cost import SIZES
     from oneshot.search.base import Task
-    from oneshot.search.costs import SIZES, formula, measures
+    from oneshot.search.costs import measures
 
     given = {name: getattr(args, name) for name in SIZES if getattr(args, name)}
     for name, value in given.items():
         if value < 0:
             raise ValueError(f"{name} must be at least 0, got {value}")
     size = {**asked.size, **given}
-    cost = formula(asked.space, **size) or asked.counted
-    known: dict[str, Measure] = measures(cost) if cost is not None else {}
+    known: dict[str, Measure] = measures(partial(asked.space.cost, **size))
     costs: dict[str, Any] = {"network": size}
     if args.latency_of:
         from oneshot.benchmarks.table import find
@@ -155,43 +156,45 @@ def _task(args: Any, asked: Opened) -> tuple[Task, dict[str, Any]]:
 
 def _samplers(args: Any, asked: Opened) -> tuple[Sampler, Sampler | None, str]:
     """What the search draws from, what its first population comes from, and how the settings name that."""
-    from oneshot.samplers.listed import Among
+    from oneshot.registry import SAMPLERS
+    from oneshot.samplers.listed import Listed
     from oneshot.samplers.uniform import Uniform
 
-    rows = Among(asked.space, asked.table.benchmark.strings) if asked.table else None
+    rows = Listed(asked.space, asked.table.benchmark.strings) if asked.table else None
     if args.start == "rows" and rows is None:
         raise ValueError("--start rows needs a --benchmark")
     if args.start in ("", "rows"):
         return rows or Uniform(asked.space), None, "rows" if rows else "uniform"
-    if args.start == "uniform":
-        return Uniform(asked.space), None, "uniform"
-    if args.start == "vae" or args.start.endswith(".safetensors"):
-        start, name = _vae(args, asked)
+    if args.start.endswith(".safetensors") or (args.start in SAMPLERS and hasattr(SAMPLERS[args.start], "load")):
+        start, name = _learned(args, asked)
         return rows or Uniform(asked.space), start, name
     if Path(args.start).is_file():
         from oneshot.base.provenance import fingerprint
         from oneshot.benchmarks.scoring.predictions import read_archs
 
         strings = list(read_archs(Path(args.start)))
-        return rows or Uniform(asked.space), Among(asked.space, strings), f"{args.start} {fingerprint(strings)}"
-    from oneshot.runs.config import Config
-    from oneshot.runs.run import SAMPLERS, named
-
-    start = named("sampler or file", SAMPLERS, args.start)(asked.space, Config())
+        return rows or Uniform(asked.space), Listed(asked.space, strings), f"{args.start} {fingerprint(strings)}"
+    start = SAMPLERS[args.start]().make(asked.space)
     return rows or Uniform(asked.space), start, args.start
 
 
-def _vae(args: Any, asked: Opened) -> tuple[Sampler, str]:
-    """The VAE that the run was trained with, or one from a file; and how the settings name it."""
+def _learned(args: Any, asked: Opened) -> tuple[Sampler, str]:
+    """What the sampler of the run has learned, or one from a file; and how the settings name it."""
     from oneshot.base.provenance import fingerprint
+    from oneshot.registry import SAMPLERS
     from oneshot.runs.run import learned
-    from oneshot.samplers.exact_edges import encoding_of
-    from oneshot.samplers.vae import Vae
 
-    if args.start == "vae" and (not args.run or not Path(args.run).is_dir()):
-        raise ValueError("--start vae needs a run folder; --start FILE takes the vae.safetensors of one")
-    vae = learned(args.run) if args.start == "vae" else Vae.load(args.start, encoding_of(asked.space))
-    return vae, f"{args.start} {fingerprint({name: value.tolist() for name, value in vae.state_dict().items()})}"
+    if args.start in SAMPLERS and (not args.run or not Path(args.run).is_dir()):
+        raise ValueError(
+            f"--start {args.start} needs a run folder; --start FILE takes the {args.start}.safetensors of one"
+        )
+    if args.start in SAMPLERS:
+        start = learned(args.run)
+    else:
+        kinds = [kind for kind in SAMPLERS.values() if hasattr(kind, "load")]
+        named = [kind for name, kind in SAMPLERS.items() if kind in kinds and Path(args.start).stem == name]
+        start = (named or kinds)[0].load(args.start, asked.space)
+    return start, f"{args.start} {fingerprint({name: value.tolist() for name, value in start.state_dict().items()})}"
 
 
 def _draw(task: Task, out: Path) -> None:

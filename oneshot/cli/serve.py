@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oneshot.cli.evaluator import network_size
 from oneshot.cli.options import add_machine, device, parser
 
 if TYPE_CHECKING:
-    from oneshot.runs.run import Run
+    pass
 
 EXAMPLE = "oneshot serve runs/paper-1 --benchmark nasbench201"
 
@@ -31,7 +32,13 @@ def main(argv: Sequence[str]) -> None:
         evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images)
         path = args.store or Path(args.run) / "predictions.sqlite"
         store = Stored(evaluator, path, limits.batch, timeout=limits.deadline / 2)  # to say why, before it is over
-        app = create_app(store, _truth(args, evaluator.space), limits, token, _size(run))
+        app = create_app(
+            store,
+            _truth(args, evaluator.space),
+            limits,
+            token,
+            network_size(run.config, run.valid, run.dataset.classes),
+        )
         host = f"[{args.host}]" if ":" in args.host else args.host
         address = f"http://{host}:{listening.getsockname()[1]}"
         if args.host not in ("127.0.0.1", "::1", "localhost") and token is None:
@@ -63,13 +70,6 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--deadline", type=float, default=60.0, help="seconds within which a request is answered")
     add_machine(to)
     return to.parse_args(list(argv))
-
-
-def _size(run: Run) -> dict[str, int]:
-    """Of the networks that predictions are about."""
-    side = int(next(iter(run.valid.batches(1)))[0].shape[-1])
-    size = {"channels": run.config.channels, "cells": run.config.cells}
-    return {**size, "classes": run.dataset.classes, "image_size": side}
 
 
 def _truth(args: Any, space: Any) -> Any:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from oneshot.cli.options import parser
-from oneshot.spaces import SPACES, space_named
+from oneshot.registry import SPACES
 
 EXAMPLE = "oneshot spaces nasbench201-conv"
 
@@ -16,7 +16,7 @@ def main(argv: Sequence[str]) -> None:
     to.add_argument("space", type=str, nargs="?", default="", help="show the decisions of this space")
     to.add_argument("--json", action="store_true", help="print one JSON document")
     args = to.parse_args(list(argv))
-    chosen = [space_named(args.space)] if args.space else list(SPACES.values())
+    chosen = [SPACES[args.space]] if args.space else SPACES.values()
     if args.json:
         spaces = [
             {

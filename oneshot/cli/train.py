@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from oneshot.cli.options import add_machine, add_recipe, chosen, device, parser
-from oneshot.runs.config import Config, flat, unflat
-from oneshot.training.recipe import Recipe
+from oneshot.cli.configuration import add_configuration, configuration_of
+from oneshot.cli.options import add_machine, device, parser
 
 EXAMPLE = "oneshot train --preset paper --dataset cifar10 --seed 1 --out runs/paper-1"
 
@@ -22,11 +21,11 @@ def main(argv: Sequence[str]) -> None:
     from oneshot.base.progress import Progress
     from oneshot.evaluators.feedback import feedback_of
     from oneshot.runs.folder import RunFolder
-    from oneshot.runs.run import build, initialise
-    from oneshot.samplers.mixture import Mixture
+    from oneshot.runs.run import build, initialise, recorded
+    from oneshot.training.course import Course
     from oneshot.training.loop import train
 
-    config, recipe = unflat(chosen(args, Config, Recipe))
+    config, recipe = configuration_of(args)
     where = distributed.local_device(device(args))
     with distributed.joined(where):
         run = build(config, recipe, args.data_dir, where)
@@ -34,40 +33,42 @@ def main(argv: Sequence[str]) -> None:
             initialise(run)
         first = distributed.rank() == 0
         if first:
-            RunFolder.create(args.out, flat(config, recipe))
+            RunFolder.create(args.out, recorded(config, recipe))
         distributed.barrier()
         folder = RunFolder(args.out)
         commit = folder.commit
         done = commit["epoch"] if commit else 0
-        with Progress("train", recipe.epochs, "epochs", quiet=not first) as progress:
+        epochs = Course.of(run.method.phases(recipe)).epochs
+        with Progress("train", epochs, "epochs", quiet=not first) as progress:
             progress.begin(done)
 
             def on_epoch(row: Mapping[str, Any]) -> None:
                 progress.advance(1, loss=row["loss"], images_s=row["images_per_second"])
-                if first and "vae_best" in row:
+                if first and "sampler_best" in row:
                     print(_round(row), flush=True)
 
             feedback = feedback_of(run, on_chunk=lambda n, of: progress.advance(0, evaluated=f"{n}/{of}"))
             train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, on_epoch, feedback)
     if first:
-        if isinstance(run.sampler, Mixture) and run.sampler.learner.rounds:
-            run.sampler.learner.save(args.out / "vae.safetensors")
+        if run.sampler.learned() is not None:
+            run.sampler.save(args.out / f"{config.sampler.name}.safetensors")
         found = run.method.derive()
         if found is not None:
             print(f"derived architecture: {run.space.format(found)}")
-        print(f"{args.out}: {recipe.epochs} epochs; `oneshot predict {args.out} --sample 10` predicts")
+        print(f"{args.out}: {epochs} epochs; `oneshot predict {args.out} --sample 10` predicts")
 
 
 def _round(row: Mapping[str, Any]) -> str:
-    """What an epoch's metrics say of the VAE."""
-    told = f"VAE after epoch {row['epoch']}: accuracies best {row['vae_best']:.2f} %, mean {row['vae_mean']:.2f} %, "
-    return told + (f"loss {row['vae_loss']:.3f}" if "vae_loss" in row else "all equal: nothing learned")
+    """What an epoch's metrics say of a sampler that learns."""
+    accuracies = f"accuracies best {row['sampler_best']:.2f} %, mean {row['sampler_mean']:.2f} %"
+    told = f"sampler after epoch {row['epoch']}: {accuracies}, "
+    return told + (f"bound {row['sampler_bound']:.3f}" if "sampler_bound" in row else "all equal: nothing learned")
 
 
 def _arguments(argv: Sequence[str]):
     to = parser("train", __doc__ or "", EXAMPLE)
     to.add_argument("--config", action="config", help="a YAML or JSON file of these options")
     to.add_argument("--out", type=Path, required=True, help="run folder; an unfinished run in it is continued")
-    add_recipe(to, argv)
+    add_configuration(to, argv)
     add_machine(to)
     return to.parse_args(list(argv))

@@ -1,0 +1,7 @@
+"""Formats in, images out; what ships is registered here, by reference."""
+
+from oneshot.registry import FORMATS
+
+FORMATS.register("digits", "oneshot.data.load:DIGITS")
+FORMATS.register("folder", "oneshot.data.load:FOLDER")
+FORMATS.register("npz", "oneshot.data.load:NPZ")

@@ -79,6 +79,9 @@ class FolderImages:
         rows = np.arange(len(self))[index if isinstance(index, slice) else index.cpu().numpy()]
         return replace(self, paths=[self.paths[row] for row in rows], labels=self.labels[index])
 
+    def plus(self, other: FolderImages) -> FolderImages:
+        return replace(self, paths=[*self.paths, *other.paths], labels=torch.cat([self.labels, other.labels]))
+
     def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         for pixels, rows, _ in self._read(batch_size):
             yield self._normalised(pixels), self.labels[rows]

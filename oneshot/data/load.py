@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,37 +13,74 @@ from torch import Tensor
 
 from oneshot.base.lookup import data_folder, find_file
 from oneshot.data.arrays import KEYS, digits, read, save
-from oneshot.data.folder import load_folder
 from oneshot.data.source import Dataset, Images
+from oneshot.registry import FORMATS
+
+TORCHVISION = ("cifar10", "cifar100")
+"""What `fetch` makes."""
+
+
+class Format(Protocol):
+    """Something on disk that is a data set; registered in `oneshot.registry.FORMATS`."""
+
+    def find(self, name: str, data_dir: str | Path | None) -> Path | None:
+        """Where the data set of that name, or at that path, lies; None where it is none of this format."""
+        ...
+
+    def load(self, path: Path, image_size: int | None, device: str | torch.device) -> Dataset: ...
+
+
+class Digits:
+    """The digits that come with scikit-learn."""
+
+    def find(self, name: str, data_dir: str | Path | None) -> Path | None:
+        return Path(name) if name == "digits" else None
+
+    def load(self, path: Path, image_size: int | None, device: str | torch.device) -> Dataset:
+        return in_memory(path.name, digits(), image_size, device)
+
+
+class ImageFolder:
+    """A folder with train/CLASS/ and valid/CLASS/ or test/CLASS/."""
+
+    def find(self, name: str, data_dir: str | Path | None) -> Path | None:
+        return find_image_folder(name, data_dir)
+
+    def load(self, path: Path, image_size: int | None, device: str | torch.device) -> Dataset:
+        from oneshot.data.folder import load_folder  # it takes a second to import
+
+        return load_folder(path, image_size, device)
+
+
+class Npz:
+    """An `.npz` file of arrays."""
+
+    def find(self, name: str, data_dir: str | Path | None) -> Path | None:
+        hint = "give the path of an .npz file or of a folder with train/ and valid/"
+        if name in TORCHVISION:
+            hint = f"`oneshot data {name}` makes it"
+        return find_file(name, ".npz", data_dir, None, hint)
+
+    def load(self, path: Path, image_size: int | None, device: str | torch.device) -> Dataset:
+        return in_memory(path.stem, read(path), image_size, device)
+
+
+DIGITS, FOLDER, NPZ = Digits(), ImageFolder(), Npz()
 
 
 def load(
     name: str, data_dir: str | Path | None = None, image_size: int | None = None, device: str | torch.device = "cpu"
 ) -> Dataset:
-    """The data set of that name, `.npz` file or image folder.
+    """The data set of that name, `.npz` file, image folder, or of a format of one's own.
 
     Arrays are resized by area averaging where `image_size` asks for less; images of a folder are all brought to it, or
     to 224 pixels. ValueError where a file cannot be read, lacks a key, or is not where it was looked for.
     """
-    if name == "digits":
-        arrays = digits()
-    else:
-        folder = find_image_folder(name, data_dir)
-        if folder is not None:
-            return load_folder(folder, image_size, device)
-        hint = "give the path of an .npz file or of a folder with train/ and valid/"
-        if name in ("cifar10", "cifar100"):
-            hint = f"`oneshot data {name}` makes it"
-        path = find_file(name, ".npz", data_dir, None, hint)
-        name, arrays = path.stem, read(path)
-    train_x, train_y, test_x, test_y = (torch.from_numpy(arrays[key]) for key in KEYS)
-    if image_size is not None:
-        train_x, test_x = _resized(train_x, image_size), _resized(test_x, image_size)
-    mean, std = _moments(train_x)
-    moments = mean.to(device), std.to(device)
-    pool = Images(train_x.to(device), train_y.long().to(device), *moments)
-    test = Images(test_x.to(device), test_y.long().to(device), *moments)
-    return Dataset(name, int(train_y.max()) + 1, pool, test)
+    for form in sorted(FORMATS, key="npz".__eq__):  # the last one says where it looked
+        path = FORMATS[form].find(name, data_dir)
+        if path is not None:
+            return FORMATS[form].load(path, image_size, device)
+    raise AssertionError("the last format says that there is nothing")
 
 
 def find_image_folder(name: str, data_dir: str | Path | None = None) -> Path | None:
@@ -54,6 +92,20 @@ def find_image_folder(name: str, data_dir: str | Path | None = None) -> Path | N
         places = (path, data_folder(data_dir) / path.name)
         return next((place for place in places if (place / "train").is_dir()), None)
     return None
+
+
+def in_memory(
+    name: str, arrays: dict[str, np.ndarray], image_size: int | None, device: str | torch.device
+) -> Dataset[Images]:
+    """Arrays by the keys of `oneshot.data.arrays` as a data set."""
+    train_x, train_y, test_x, test_y = (torch.from_numpy(arrays[key]) for key in KEYS)
+    if image_size is not None:
+        train_x, test_x = _resized(train_x, image_size), _resized(test_x, image_size)
+    mean, std = _moments(train_x)
+    moments = mean.to(device), std.to(device)
+    pool = Images(train_x.to(device), train_y.long().to(device), *moments)
+    test = Images(test_x.to(device), test_y.long().to(device), *moments)
+    return Dataset(name, int(train_y.max()) + 1, pool, test)
 
 
 def fetch(name: str, data_dir: str | Path | None = None, source: str | Path | None = None) -> Path:

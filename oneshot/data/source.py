@@ -39,6 +39,10 @@ class ImageSource(Protocol):
 
     def subset(self, index: Tensor | slice) -> Self: ...
 
+    def plus(self, other: Self) -> Self:
+        """These images, and then others of the same data set."""
+        ...
+
     def check(self, augmentation: Augmentation) -> None:
         """ValueError where these images do not take it."""
         ...
@@ -79,6 +83,10 @@ class Images:
 
     def subset(self, index: Tensor | slice) -> Images:
         return Images(self.pixels[index], self.labels[index], self.mean, self.std)
+
+    def plus(self, other: Images) -> Images:
+        pixels, labels = torch.cat([self.pixels, other.pixels]), torch.cat([self.labels, other.labels])
+        return Images(pixels, labels, self.mean, self.std)
 
     def check(self, augmentation: Augmentation) -> None:
         if augmentation.crop_scale < 1 or augmentation.color_jitter:

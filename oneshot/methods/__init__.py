@@ -1,0 +1,7 @@
+"""What a training step optimises: one file a published method. What ships is registered here, by reference."""
+
+from oneshot.registry import METHODS
+
+METHODS.register("single-path", "oneshot.methods.single_path:SinglePathSettings")
+METHODS.register("darts", "oneshot.methods.darts:DartsSettings")
+METHODS.register("gdas", "oneshot.methods.gdas:GdasSettings")

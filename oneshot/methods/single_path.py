@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from torch import Tensor, nn
-
-from oneshot.gates import fixed
-from oneshot.methods.base import Batch
+from oneshot.methods.base import Method, Setup, Step
 from oneshot.samplers.base import Sampler
-from oneshot.space import Arch, Space
+from oneshot.space import Space
 
 
-class SinglePath:
+@dataclass(frozen=True)
+class SinglePathSettings:
     """One loss for each architecture of the sampler's group; derives nothing."""
 
+    def make(self, setup: Setup) -> SinglePath:
+        return SinglePath(setup.space, setup.sampler)
+
+
+class SinglePath(Method):
+    """See `SinglePathSettings`."""
+
     def __init__(self, space: Space, sampler: Sampler) -> None:
-        self.space, self.sampler = space, sampler
+        super().__init__(space)
+        self.sampler = sampler
 
-    def arch_parameters(self) -> Sequence[nn.Parameter]:
-        return ()
-
-    def losses(self, net: nn.Module, batch: Batch, progress: float) -> Iterator[Tensor]:
-        for arch in self.sampler.draw(self.sampler.group, batch.rng):
-            yield batch.loss(net(batch.images, fixed(self.space, arch)), batch.labels)
-
-    def derive(self) -> Arch | None:
-        return None
+    def step(self, step: Step) -> None:
+        assert self.sampler is not None
+        for arch in self.sampler.draw(self.sampler.group, step.rng):
+            gates = self.space.gates(arch)
+            step.learn(step.weights, step.loss(step.net(step.images, gates), step.labels))

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from torch import Tensor, nn
 
 from oneshot.gates import Gate
-from oneshot.nn.context import ALONE, Context, Given
+from oneshot.nn.contexts.base import ALONE, Context, ContextWeights, Given
 from oneshot.nn.cpu.rows import channels
 from oneshot.nn.feature import Feature, added, normalised_later, repeated
 from oneshot.nn.operations import Operations, Pool, Prepared, ReluConvNorm, Skip, Zero
@@ -115,11 +115,11 @@ def split(net: nn.Module) -> dict[nn.Parameter, nn.Parameter]:
     return {new: old for block in blocks for new, old in block.split().items()}
 
 
-def split_if_due(net: nn.Module, split_epoch: int, epoch: int) -> None:
-    """Give a network the shape that it has after `epoch` epochs, split after `split_epoch` of them (0 for never)."""
+def split_if_due(net: nn.Module, epoch: int) -> dict[nn.Parameter, nn.Parameter]:
+    """Split a network's weights if it has trained so many epochs; returns each new parameter's origin, if any."""
+    due = [m.split_epoch for m in net.modules() if isinstance(m, ContextWeights) and m.splits]
     is_split = any(isinstance(module, ChoiceBlock) and module.is_split for module in net.modules())
-    if 0 < split_epoch < epoch and not is_split:
-        split(net)
+    return split(net) if due and not is_split and 0 < due[0] <= epoch else {}
 
 
 def _applied(operation: nn.Module, x: Feature, shift: Tensor | None, scale: Tensor | None) -> Feature:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -50,8 +50,10 @@ class Feature:
         value, relu = make(self.terms, [Wanted(self.shift), Wanted(self.shift, RELU)])
         return value, relu
 
-    def through(self, operation: nn.Module, how: How | None = None, *vectors: Tensor | None) -> Feature:
-        """What `how(operation, self, *vectors)` makes of this, or the operation alone; it obeys nothing else.
+    def through(
+        self, operation: nn.Module, how: How | None = None, *vectors: Tensor | None, key: Hashable = None
+    ) -> Feature:
+        """What `how(operation, self, *vectors)` makes of this, or the operation alone; it obeys nothing but `key`.
 
         Whoever sends many architectures through a network overrides this, and makes what they have in common once.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor, nn
@@ -37,6 +38,14 @@ class InvertedResidual(nn.Module):
 
 def conv_norm(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> ConvNorm:
     return ConvNorm(Conv(channels_in, channels_out, kernel, stride))
+
+
+@dataclass(frozen=True)
+class InvertedResiduals:
+    """Inverted residual blocks of every kernel and expansion of FairNAS."""
+
+    def make(self) -> Operations:
+        return inverted_residuals()
 
 
 def inverted_residuals(kernels: Iterable[int] = (3, 5, 7), expansions: Iterable[int] = (3, 6)) -> Operations:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -68,7 +70,9 @@ class BatchNorm(nn.BatchNorm2d):
 
     def _running(self) -> Running | None:
         batches, mean, variance = self.num_batches_tracked, self.running_mean, self.running_var
-        return None if batches is None or mean is None or variance is None else Running(batches, mean, variance)
+        if not self.track_running_stats or batches is None or mean is None or variance is None:
+            return None
+        return Running(batches, mean, variance)
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor) -> None:
@@ -101,6 +105,19 @@ class _AllReduceSum(torch.autograd.Function):
         return total
 
 
+@contextmanager
+def still(net: nn.Module) -> Iterator[None]:
+    """Inside, no BatchNorm statistic moves, although its batches are normalised by their own."""
+    norms = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    try:
+        for norm in norms:
+            norm.track_running_stats = False
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
 def is_watched(module: nn.Module) -> bool:
     """Whether somebody expects the module to be called as such."""
     hooks = module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks, module._backward_hooks
@@ -108,5 +125,6 @@ def is_watched(module: nn.Module) -> bool:
 
 
 def batch_norms(net: nn.Module) -> list[nn.BatchNorm2d]:
-    """Every BatchNorm of a network, in a fixed order."""
-    return [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    """Every BatchNorm of a network, over images or vectors, in a fixed order."""
+    norms = (module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+    return [norm for norm in norms if norm.track_running_stats]  # pyright: ignore[reportReturnType]

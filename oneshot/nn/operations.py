@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -107,6 +108,22 @@ class Pool(Prepared):
 
     def forward(self, x: Tensor) -> Tensor:
         return x if self.project is None else self.project(x)
+
+
+@dataclass(frozen=True)
+class NasBench201Operations:
+    """The five operations of NAS-Bench-201 at stride 1.
+
+    Args:
+        affine: BatchNorm's
+        pool_conv: a 1x1 convolution behind the pooling
+    """
+
+    affine: bool = False
+    pool_conv: bool = False
+
+    def make(self) -> Operations:
+        return nasbench201(self.affine, self.pool_conv)
 
 
 def nasbench201(affine: bool, pool_conv: bool = False) -> Operations:

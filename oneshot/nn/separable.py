@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -53,6 +54,20 @@ class FactorizedReduce(Prepared):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(torch.cat((self.even(x), self.odd(x[:, :, 1:, 1:])), 1))
+
+
+@dataclass(frozen=True)
+class NasNetOperations:
+    """The eight operations of the NASNet-like space.
+
+    Args:
+        affine: BatchNorm's
+    """
+
+    affine: bool = False
+
+    def make(self) -> Operations:
+        return nasnet(self.affine)
 
 
 def nasnet(affine: bool) -> Operations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -62,6 +63,14 @@ class Shuffle(nn.Module):
 def depthwise_norm(channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
     return nn.Sequential(conv, BatchNorm(channels))
+
+
+@dataclass(frozen=True)
+class Shuffles:
+    """The four operations of the ShuffleNetV2 space."""
+
+    def make(self) -> Operations:
+        return shuffles()
 
 
 def shuffles() -> Operations:

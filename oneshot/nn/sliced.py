@@ -5,6 +5,7 @@ A *corner* is the leading part of a weight that a pass uses: its channels out an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -98,6 +99,20 @@ class Corners:
     def forget(self) -> None:
         for corners in self._of.values():
             corners.clear()
+
+
+@dataclass(frozen=True)
+class NasBench101Operations:
+    """The three operations of NAS-Bench-101, which keep the number of channels.
+
+    Args:
+        affine: BatchNorm's
+    """
+
+    affine: bool = False
+
+    def make(self) -> Operations:
+        return nasbench101(self.affine)
 
 
 def nasbench101(affine: bool) -> Operations:

@@ -1,109 +1,179 @@
-"""The configuration of a whole run. Imports no torch."""
+"""The configuration of a whole run: the components that it chooses, each with its own settings. Imports no torch."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
 
 from oneshot.base.bounds import check_least
+from oneshot.base.settings import document as plain
+from oneshot.base.settings import made
+from oneshot.registry import CONTEXTS, METHODS, SAMPLERS, SPACES, nearest, skeleton_of
+from oneshot.space import Space
 from oneshot.training.recipe import Recipe
+
+PARTS = ("space", "method", "sampler", "context")
+"""What a run chooses by name."""
+
+
+def settings_type(part: str, name: str) -> type:
+    """The settings of a component; ValueError lists the names."""
+    if part == "space":
+        return skeleton_of(name)
+    return {"method": METHODS, "sampler": SAMPLERS, "context": CONTEXTS}[part][name]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A component by its name, and the settings that differ from its defaults."""
+
+    name: str
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self, part: str) -> Any:
+        """Its settings, checked; ValueError names what is unknown or out of bounds."""
+        return made(settings_type(part, self.name), self.given, f"{part} {self.name}")
+
+    def reduced(self, part: str) -> Chosen:
+        """The same with nothing given that is the default anyway; ValueError as `settings`."""
+        made, usual = self.settings(part), settings_type(part, self.name)()
+        differing = {f.name for f in fields(made) if getattr(made, f.name) != getattr(usual, f.name)}
+        return Chosen(self.name, {name: getattr(made, name) for name in differing})
+
+    def document(self, part: str) -> dict[str, Any]:
+        return {"name": self.name, **plain(self.settings(part))}
+
+
+def chosen(value: Chosen | str | Mapping[str, Any]) -> Chosen:
+    """A component that is given as its name, or as a mapping of its name and settings."""
+    if isinstance(value, Chosen):
+        return value
+    if isinstance(value, str):
+        return Chosen(value)
+    if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+        raise ValueError(f"expected the name of a component, or a mapping with its name, got {value!r}")
+    return Chosen(value["name"], {key: v for key, v in value.items() if key != "name"})
 
 
 @dataclass(frozen=True)
 class Config:
-    """What a supernet training was asked for; a run folder records it, flat, as config.json.
+    """What a training was asked for, besides its recipe.
 
     Args:
-        space: search space, see `oneshot spaces`
+        space: search space, see `oneshot spaces`; its settings are those of its network
+        method: what a step trains, and what is derived
+        sampler: which architectures a step trains, for methods that draw them
+        context: weights that depend on earlier choices
         dataset: digits, cifar10, cifar100, an .npz file, or a folder of images with train/CLASS/ and valid/CLASS/
         split: standard (90% train, 10% validate) or half; of folders, given or valid-is-test: valid/ validates
         image_size: resize the images to this size; 0 keeps that of arrays, and is 224 for folders
-        channels: width of the first stage
-        cells: cells a stage
-        pool_conv: a 1x1 convolution behind pooling, as the paper's supernet has it
-        dropout: share of the features that training drops before the classifier, of FairNAS and ShuffleNetV2 networks
-        method: single-path or darts
-        sampler: uniform, fair, balanced, exact-edges (NAS-Bench-101 cells of nine edges), or vae (VAENAS-OS)
-        bucket_weights: how often balanced draws each of the space's buckets, relative to the others; () equally often
         seed: of the weights, the paths and the order of the images
-        context: weights that depend on earlier choices: none, bias, shared-bias, attention, attention-2, or split
-        depth: on how many earlier choices
-        priors: order (the last choices in plain order) or graph (those at the edges into the edge's source node)
         init_from: run folder whose weights the training begins with, whatever their context; '' for random ones
-        vae_every: epochs between two trainings of the VAE (n_vae in VAENAS, Algorithm 2; the paper gives no figures)
-        vae_samples: architectures that are evaluated for each (N_s)
-        vae_keep: share of them, best first, that it learns from (K; half in VAENAS, Fig. 1)
-        vae_iterations: steps of each training of the VAE (n_iters^vae)
-        vae_increment: how much epsilon, the share of paths that the VAE draws, grows with every epoch (epsilon_inc)
-        vae_epsilon: the largest epsilon
     """
 
-    space: str = "nasbench201"
+    space: Chosen = Chosen("nasbench201")
+    method: Chosen = Chosen("single-path")
+    sampler: Chosen = Chosen("uniform")
+    context: Chosen = Chosen("none")
     dataset: str = "cifar10"
     split: str = "standard"
     image_size: int = 0
-    channels: int = 16
-    cells: int = 2
-    pool_conv: bool = False
-    dropout: float = 0.0
-    method: str = "single-path"
-    sampler: str = "uniform"
-    bucket_weights: tuple[float, ...] = ()
     seed: int = 0
-    context: str = "none"
-    depth: int = 1
-    priors: str = "order"
     init_from: str = ""
-    vae_every: int = 10
-    vae_samples: int = 200
-    vae_keep: float = 0.5
-    vae_iterations: int = 500
-    vae_increment: float = 0.004
-    vae_epsilon: float = 1.0
 
     def __post_init__(self) -> None:
-        check_least(self, channels=1, cells=1, seed=0, image_size=0, depth=1, vae_every=1, vae_samples=1)
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
-        if not all(isinstance(w, int | float) and 0 <= w < math.inf for w in self.bucket_weights):
-            raise ValueError(f"bucket_weights must be numbers of at least 0, got {self.bucket_weights}")
-        if self.priors not in ("order", "graph"):
-            raise ValueError(f"priors must be order or graph, got {self.priors!r}")
-        if self.context == "split" and self.depth != 1:
-            raise ValueError(f"split weights depend on one earlier choice: depth must be 1, got {self.depth}")
+        for part in PARTS:
+            object.__setattr__(self, part, chosen(getattr(self, part)))
+        check_least(self, seed=0, image_size=0)
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """The configuration with these values; settings of what is chosen by their own names, too: `channels=8`."""
+        config, _ = configured(values, recipe=False)
+        return config  # pyright: ignore[reportReturnType]
+
+    def but(self, **values: Any) -> Self:
+        """This one with some values changed, as `of` takes them; another component begins with its defaults."""
+        config, _ = configured({**{f.name: getattr(self, f.name) for f in fields(self)}, **values}, recipe=False)
+        return config  # pyright: ignore[reportReturnType]
+
+    @property
+    def search_space(self) -> Space:
+        return SPACES[self.space.name]
+
+    def document(self) -> dict[str, Any]:
+        """All values as one JSON object."""
+        rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in PARTS}
+        return {part: getattr(self, part).document(part) for part in PARTS} | rest
 
 
-def flat(config: Config, recipe: Recipe) -> dict[str, Any]:
+def configured(values: Mapping[str, Any], recipe: bool = True) -> tuple[Config, Recipe]:
+    """The configuration and recipe with these values, all others at their defaults.
+
+    Keys are fields of either, `PART.SETTING`, or a setting's own name where one chosen component alone has it.
+    ValueError names what is unknown, with the nearest name.
+    """
+    rest = dict(values)
+    parts = {part: chosen(rest.pop(part)) for part in PARTS if part in rest}
+    parts = {part: parts.get(part) or chosen(getattr(Config(), part)) for part in PARTS}
+    given: dict[str, dict[str, Any]] = {part: dict(parts[part].given) for part in PARTS}
+    own = {f.name for f in fields(Config)} - set(PARTS)
+    of_recipe = {f.name for f in fields(Recipe)} if recipe else set()
+    for key in list(rest):
+        part, dot, name = key.partition(".")
+        if key in own or key in of_recipe:
+            continue
+        if not dot or part not in PARTS:
+            part, name = owner_of(key, {part: parts[part].name for part in PARTS}, [*own, *of_recipe]), key
+        given[part][name] = rest.pop(key)
+    made_parts = {part: Chosen(parts[part].name, given[part]).reduced(part) for part in PARTS}
+    config = made(Config, {key: rest[key] for key in rest if key in own}, "the configuration")
+    return replace(config, **made_parts), made(
+        Recipe, {key: rest[key] for key in rest if key in of_recipe}, "the recipe"
+    )
+
+
+def owner_of(setting: str, names: Mapping[str, str], others: list[str]) -> str:
+    """Which chosen component has a setting; ValueError where none has, or several have it."""
+    types = {part: settings_type(part, name) for part, name in names.items()}
+    having = {part: {f.name for f in fields(kind)} for part, kind in types.items()}
+    owners = [part for part in having if setting in having[part]]
+    if len(owners) == 1:
+        return owners[0]
+    if owners:
+        words = " and ".join(f"{part} {names[part]} ({part}.{setting})" for part in owners)
+        raise ValueError(f"{setting} is a setting of {words}: say which")
+    elsewhere = next(elsewhere_of(setting, names), None)
+    if elsewhere is not None:
+        raise ValueError(
+            f"{setting} is a setting of {elsewhere}, not of " + ", ".join(f"{p} {n}" for p, n in names.items())
+        )
+    every = [*others, *(name for each in having.values() for name in sorted(each))]
+    raise ValueError(f"there is no setting {setting!r}{nearest(setting, every)}")
+
+
+def elsewhere_of(setting: str, names: Mapping[str, str]) -> Iterator[str]:
+    """Components that were not chosen and have this setting, in words."""
+    for part, registry in (("method", METHODS), ("sampler", SAMPLERS), ("context", CONTEXTS), ("space", SPACES)):
+        for name in registry:
+            if name != names.get(part) and any(f.name == setting for f in fields(settings_type(part, name))):
+                yield f"{part} {name}"
+
+
+def document(config: Config, recipe: Recipe) -> dict[str, Any]:
     """The one JSON object that a run folder records."""
-    values = {**asdict(config), **asdict(recipe)}
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    return {**config.document(), "recipe": plain(recipe)}
 
 
-LATER: dict[str, Any] = {"bucket_weights": [], "optimizer": "sgd"}
-LATER |= {"vae_every": 10, "vae_samples": 200, "vae_keep": 0.5, "vae_iterations": 500}
-LATER |= {"vae_increment": 0.004, "vae_epsilon": 1.0}
-LATER |= {"context": "none", "depth": 1, "priors": "order", "init_from": "", "split_epoch": 0}
-LATER |= {"dropout": 0.0, "crop_scale": 1.0, "interpolation": "bilinear", "color_jitter": 0.0}
-"""Values of options that older run folders do not record."""
-
-
-def unflat(document: Mapping[str, Any]) -> tuple[Config, Recipe]:
-    """The configuration of a run folder; ValueError names keys that are unknown, missing or of another type."""
-    parts = []
-    document = {**LATER, **document}
-    names = {f.name for kind in (Config, Recipe) for f in fields(kind)}
-    if names ^ set(document):
-        odd = ", ".join(sorted(names ^ set(document)))
-        raise ValueError(f"this configuration is not of this version: unknown or missing {odd}")
-    for kind in (Config, Recipe):
-        values = {f.name: document[f.name] for f in fields(kind)}
-        for f in fields(kind):
-            kinds = (int, float) if isinstance(f.default, float) else (type(f.default),)
-            if type(f.default) is tuple and isinstance(values[f.name], list):
-                values[f.name] = tuple(values[f.name])
-            if type(values[f.name]) not in kinds:
-                raise ValueError(f"{f.name} must be a {type(f.default).__name__}, got {values[f.name]!r}")
-        parts.append(kind(**values))
-    return parts[0], parts[1]
+def read(values: Mapping[str, Any]) -> tuple[Config, Recipe]:
+    """The configuration that `document` wrote; ValueError names keys that are unknown or of another type."""
+    rest = dict(values)
+    rest.pop("plugins", None)
+    recipe = rest.pop("recipe", None)
+    if not isinstance(recipe, Mapping):
+        raise ValueError(f"a configuration must hold a recipe, got {recipe!r}")
+    if odd := sorted(set(rest) - {f.name for f in fields(Config)}):
+        raise ValueError(f"this configuration is not of this version: unknown {', '.join(odd)}")
+    parts = {part: chosen(rest.pop(part)).reduced(part) for part in PARTS if part in rest}
+    return replace(made(Config, rest, "the configuration"), **parts), made(Recipe, recipe, "the recipe")

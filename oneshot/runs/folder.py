@@ -24,6 +24,9 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from oneshot.base.files import read_json, replacing, write_json
+from oneshot.base.provenance import differences
+from oneshot.runs.recording import Recorder
+from oneshot.runs.upgrade import renamed, upgraded
 
 
 class RunFolder:
@@ -43,10 +46,9 @@ class RunFolder:
             for left_over in folder.path.glob(".*.tmp"):  # of a run that was killed while it wrote
                 left_over.unlink()
             there, asked = folder.config, json.loads(json.dumps(config))
-            changed = [k for k in sorted({*there, *asked}) if there.get(k) != asked.get(k)]
+            changed = "; ".join(differences(_compared(there), _compared(asked)))
             if changed:
-                words = ", ".join(f"{k} {there.get(k)!r} there, {asked.get(k)!r} now" for k in changed)
-                raise ValueError(f"{path} holds a run of another configuration: {words}; choose another folder")
+                raise ValueError(f"{path} holds a run of another configuration: {changed}; choose another folder")
         elif folder.path.exists() and any(folder.path.iterdir()):
             raise ValueError(f"{path} is not empty and holds no run; choose another folder")
         else:
@@ -62,7 +64,17 @@ class RunFolder:
         config = read_json(path)
         if not isinstance(config, dict):
             raise ValueError(f"{path} must hold a JSON object, got {type(config).__name__}")
-        return config
+        return upgraded(config)
+
+    @property
+    def plugins(self) -> dict[str, str]:
+        """The plugins that the run was made with, and what they were."""
+        found = self.config.get("plugins", {})
+        return found if isinstance(found, dict) else {}
+
+    def record(self, finished: int, epochs: int, facts: Mapping[str, Any]) -> Recorder:
+        """Writes the rows and states of a training that continues after `finished` of its `epochs`."""
+        return Recorder(self, finished, epochs, facts)
 
     def save(self, state: Mapping[str, Tensor], epoch: int, facts: Mapping[str, Any]) -> None:
         """Commit a state; the one before is removed only afterwards."""
@@ -107,7 +119,7 @@ class RunFolder:
         if digest != commit["sha256"]:
             raise ValueError(f"{path} was changed or cut short: SHA-256 {commit['sha256']} expected, got {digest}")
         try:
-            return load_safetensors(content), commit
+            return renamed(load_safetensors(content)), commit
         except SafetensorError as error:
             raise ValueError(f"{path} is no safetensors file: {error}") from error
 
@@ -137,6 +149,11 @@ class RunFolder:
     def metrics(self) -> list[dict[str, Any]]:
         path = self.path / "metrics.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be equal for a run to be continued: a changed plugin is told, not refused."""
+    return {key: value for key, value in config.items() if key != "plugins"}
 
 
 def _plain(value: Tensor) -> Tensor:

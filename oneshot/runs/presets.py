@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oneshot.runs.config import Config, flat, unflat
+from oneshot.runs.config import Config, configured
 from oneshot.training.recipe import Recipe
 
 NARROW = {"channels": 5, "sampler": "balanced", "epochs": 1000, "batch_size": 128}
@@ -23,8 +23,10 @@ SUBIMAGENET = {
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # arXiv 2104.11522, Table 5
-    "paper": {},
+    # arXiv 2104.11522, Table 5, and the supernet of its Table 3
+    "paper": {"space.pool_conv": True},
+    # the same recipe for the benchmark's own cells, which have no convolution behind pooling
+    "standalone": {},
     # the same table's columns on SubImageNet; there, ground truth and predictions are of the same validation images
     "fairnas": {**SUBIMAGENET, "epochs": 600, "crop_scale": 0.4},
     "fairnas-standalone": {
@@ -66,9 +68,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "channels": 16,
         "cells": 1,
         "sampler": "vae",
-        "vae_every": 5,
-        "vae_samples": 64,
-        "vae_increment": 0.025,
+        "sampler.every": 5,
+        "sampler.samples": 64,
+        "sampler.increment": 0.025,
         "epochs": 40,
         "batch_size": 64,
         "learning_rate": 0.05,
@@ -93,6 +95,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def preset(name: str) -> tuple[Config, Recipe]:
     """The configuration of that name; ValueError lists the names."""
+    return configured(preset_values(name))
+
+
+def preset_values(name: str) -> dict[str, Any]:
+    """What `preset` departs from the defaults in, as `configured` takes it."""
     if name not in PRESETS:
         raise ValueError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
-    return unflat({**flat(Config(), Recipe()), **PRESETS[name]})
+    return dict(PRESETS[name])

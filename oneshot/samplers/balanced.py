@@ -4,21 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from oneshot.samplers.base import Sampler
 from oneshot.space import Arch, Space
 
 
-class Balanced:
+@dataclass(frozen=True)
+class BalancedSettings:
+    """First one of the space's buckets, then an architecture in it.
+
+    Args:
+        bucket_weights: how often each bucket is drawn, relative to the others; () equally often
+    """
+
+    bucket_weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(w, int | float) and 0 <= w < math.inf for w in self.bucket_weights):
+            raise ValueError(f"bucket_weights must be numbers of at least 0, got {self.bucket_weights}")
+
+    def make(self, space: Space, seed: int = 0) -> Sampler:
+        return Balanced(space, self.bucket_weights)
+
+
+class Balanced(Sampler):
     """Draws one of the space's buckets, then an architecture of that bucket uniformly.
 
     The buckets, in the order of `Space.bucket`, are drawn uniformly or in proportion to `weights`. On NAS-Bench-201
     they are at most one, two, three or more convolutions on a live path, and cells without a live path are never
     drawn. Enumerates the space once.
     """
-
-    group = 1
 
     def __init__(self, space: Space, weights: Sequence[float] = ()) -> None:
         if not space.is_enumerable:

@@ -11,6 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
+from oneshot.registry import resolved
+from oneshot.samplers.base import Sampler
 from oneshot.samplers.uniform import MAX_REJECTED
 from oneshot.space import Arch, Space
 
@@ -45,10 +47,8 @@ class Independent:
         return drawn_options(chances_NDO, rng)
 
 
-class ByNumbers:
+class ByNumbers(Sampler):
     """The uniform sampler of an encoding: random numbers, read as those of a learned sampler are."""
-
-    group = 1
 
     def __init__(self, encoding: Encoding) -> None:
         self.encoding = encoding
@@ -56,6 +56,11 @@ class ByNumbers:
     def draw(self, n: int, rng: np.random.Generator) -> list[Arch]:
         encoding = self.encoding
         return allowed(encoding.space, lambda k: encoding.choose(encoding.chances(k, rng), rng), n)
+
+
+def encoding_of(space: Space) -> Encoding:
+    """How samplers that learn and their uniform counterpart write architectures of this space."""
+    return resolved(space.encoding)(space)
 
 
 def drawn_options(chances_NDO: np.ndarray, rng: np.random.Generator) -> np.ndarray:

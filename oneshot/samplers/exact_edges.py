@@ -5,12 +5,26 @@ Shapes: N architectures, D decisions, O options at most, F edges that a space le
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from oneshot.samplers.encoding import Encoding, Independent, drawn_options
+from oneshot.samplers.base import Sampler
+from oneshot.samplers.encoding import ByNumbers, Independent, drawn_options, encoding_of
 from oneshot.space import Space
 from oneshot.spaces.nasbench101 import EDGES, NasBench101
 from oneshot.spaces.nasbench101_cell import MAX_EDGES
+
+
+@dataclass(frozen=True)
+class ExactEdgesSettings:
+    """NAS-Bench-101 cells of nine edges, as VAENAS draws them uniformly (appendix A.5)."""
+
+    def make(self, space: Space, seed: int = 0) -> Sampler:
+        encoding = encoding_of(space)
+        if not isinstance(encoding, ExactEdges):
+            raise ValueError(f"exact-edges draws NAS-Bench-101 cells, got the space {space.name}")
+        return ByNumbers(encoding)
 
 
 class ExactEdges:
@@ -47,8 +61,3 @@ class ExactEdges:
         place_NF = np.argsort(np.argsort(-number_NF, axis=1, kind="stable"), axis=1)
         indices_ND[:, self._free_F] = np.where(place_NF < self._wanted, self._present_F, 1 - self._present_F)
         return indices_ND
-
-
-def encoding_of(space: Space) -> Encoding:
-    """How the VAE and its uniform counterpart write architectures of this space."""
-    return ExactEdges(space) if isinstance(space, NasBench101) else Independent(space)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import lcm
 
 import numpy as np
 
+from oneshot.samplers.base import Sampler
 from oneshot.space import Arch, Space
 
 
-class StrictlyFair:
+@dataclass(frozen=True)
+class FairSettings:
+    """Groups of paths in which every option comes up equally often (FairNAS, arXiv 1907.01845)."""
+
+    def make(self, space: Space, seed: int = 0) -> Sampler:
+        return StrictlyFair(space)
+
+
+class StrictlyFair(Sampler):
     """Groups of disjoint paths: within a group every option of every decision is drawn equally often.
 
     Each decision draws a new permutation for every group. Where the decisions have different numbers of options, the

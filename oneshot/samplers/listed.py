@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from oneshot.samplers.base import Sampler
 from oneshot.space import Arch, Space
 
 
-class Among:
+class Listed(Sampler):
     """Draws uniformly among given strings, each time anew; one is read when it is first drawn."""
-
-    group = 1
 
     def __init__(self, space: Space, strings: Sequence[str]) -> None:
         if not strings:

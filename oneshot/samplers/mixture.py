@@ -4,41 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from oneshot.samplers.base import Sampler
+from oneshot.samplers.base import Plan, Sampler
 from oneshot.space import Arch
 
 
-class Learner(Sampler, Protocol):
-    """A sampler that learns, and whose state a run folder can keep."""
-
-    rounds: int
-    """How often it has learned."""
-
-    def learn(self, archs: Sequence[Arch], accuracies: Sequence[float] | np.ndarray) -> dict[str, float]: ...
-
-    def state_dict(self) -> dict[str, Tensor]: ...
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
-
-    def save(self, path: str | Path) -> None: ...
-
-
-class Mixture:
+class Mixture(Sampler):
     """Each architecture with probability epsilon from the sampler that learns, else from the other one.
 
     Epsilon begins at 0 and grows by `increment` with every `advance`, up to `most`; as long as nothing was learned, it
     is 0. `draw` leaves it as it is: neither evaluation nor search changes the training.
     """
 
-    group = 1
-
-    def __init__(self, uniform: Sampler, learner: Learner, increment: float, most: float = 1.0) -> None:
+    def __init__(
+        self, uniform: Sampler, learner: Sampler, increment: float, most: float = 1.0, plan: Plan | None = None
+    ) -> None:
         if uniform.group != 1 or learner.group != 1:
             raise ValueError(
                 f"a mixture draws architectures one by one, got samplers with groups of {uniform.group} "
@@ -50,11 +34,11 @@ class Mixture:
             )
         self.uniform, self.learner = uniform, learner
         self.increment, self.most = increment, most
-        self.advanced = 0
+        self.advanced, self.plan = 0, plan
 
     @property
     def epsilon(self) -> float:
-        return min(self.most, self.increment * self.advanced) if self.learner.rounds else 0.0
+        return min(self.most, self.increment * self.advanced) if self.learner.learned() is not None else 0.0
 
     def advance(self) -> None:
         """One iteration of Algorithm 2 is over (line 11)."""
@@ -69,6 +53,16 @@ class Mixture:
 
     def learn(self, archs: Sequence[Arch], accuracies: Sequence[float] | np.ndarray) -> dict[str, float]:
         return self.learner.learn(archs, accuracies)
+
+    def facts(self) -> dict[str, float]:
+        return {"epsilon": self.epsilon}
+
+    def learned(self) -> Sampler | None:
+        return self.learner.learned()
+
+    def save(self, path: str | Path) -> None:
+        if self.learned() is not None:
+            self.learner.save(path)
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that changes in a training, as named tensors."""

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from oneshot.samplers.base import Sampler
 from oneshot.space import Arch, Space
 
 MAX_REJECTED = 10_000
 
 
-class Uniform:
-    """Every allowed architecture with the same probability."""
+@dataclass(frozen=True)
+class UniformSettings:
+    """Every allowed architecture with the same probability (SPOS, arXiv 1904.00420)."""
 
-    group = 1
+    def make(self, space: Space, seed: int = 0) -> Sampler:
+        return Uniform(space)
+
+
+class Uniform(Sampler):
+    """Every allowed architecture with the same probability."""
 
     def __init__(self, space: Space) -> None:
         self.space = space

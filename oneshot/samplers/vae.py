@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from oneshot.base.bounds import check_least
 from oneshot.base.files import replacing
 from oneshot.base.state import load_optimizer, optimizer_state
+from oneshot.samplers.base import Sampler
 from oneshot.samplers.encoding import Encoding, allowed
 from oneshot.space import Arch, Space
 
@@ -113,13 +114,11 @@ class VaeNet(nn.Module):
         return divergence, -F.cross_entropy(logits.transpose(1, 2), archs_ND, reduction="none").sum(dim=1)
 
 
-class Vae:
+class Vae(Sampler):
     """Draws architectures from p(z) p(a|z); what the space does not allow is drawn again, z included.
 
     Runs on the CPU, in float32: its numbers are the same wherever the supernet trains.
     """
-
-    group = 1
 
     def __init__(self, encoding: Encoding, settings: VaeSettings | None = None) -> None:
         self.encoding, self.settings = encoding, settings or VaeSettings()
@@ -159,6 +158,9 @@ class Vae:
         self.rounds += 1
         divergence, likelihood = terms[-max(1, len(terms) // 10) :].mean(dim=0).tolist()
         return {"bound": likelihood - divergence, "divergence": divergence, "log_likelihood": likelihood}
+
+    def learned(self) -> Sampler | None:
+        return self if self.rounds else None
 
     def kept(self, n: int) -> int:
         """How many of `n` architectures it learns from; ValueError where they are too few."""

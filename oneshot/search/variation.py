@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 
-from oneshot.search.nasbench101 import EdgeSwaps
+from oneshot.registry import resolved
 from oneshot.space import Arch, Space
-from oneshot.spaces.nasbench101 import NasBench101
 
 
-@runtime_checkable
 class Variation(Protocol):
-    """Makes architectures of others; what the space does not allow is drawn again by the caller.
-
-    A space that has these methods itself is its own variation.
-    """
+    """Makes architectures of others; what the space does not allow is drawn again by the caller."""
 
     def mutate(self, arch: Arch, rate: float, rng: np.random.Generator) -> Arch: ...
 
@@ -47,7 +42,5 @@ def mixed(one: Arch, other: Arch, rng: np.random.Generator) -> Arch:
 
 
 def variation_of(space: Space) -> Variation:
-    """The space's own where it has one."""
-    if isinstance(space, Variation):
-        return space
-    return EdgeSwaps(space) if isinstance(space, NasBench101) else ByDecision(space)
+    """The way that the space names."""
+    return resolved(space.variation)(space)

@@ -35,9 +35,9 @@ class FairNas(Sequential):
                 f"got {len(self.decisions)} decisions with unknown options {sorted(unknown)}"
             )
 
-    def facts(self, arch: Arch) -> dict[str, float]:
-        found = cost(self.operations(arch))
-        return {"parameters": float(found.params), "multiply_adds": found.mflops}
+    def cost(self, arch: Arch, cells: int = 0, **size: int) -> Cost:
+        """That of the stand-alone network, see `cost`; a chain has no cells."""
+        return cost(self.operations(arch), **size)
 
 
 def fairnas(options: tuple[str, ...] = OPTIONS, name: str = "fairnas") -> FairNas:

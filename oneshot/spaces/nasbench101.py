@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
+from typing import ClassVar
 
 from oneshot.cost import Cost
 from oneshot.space import Arch, Decision, Space
@@ -46,6 +47,9 @@ class NasBench101(Space):
     Strings are `conv3x3~0|maxpool3x3~01|output~12`: an operation and its source vertices, for vertex 1, 2, ...; last
     vertices without any edge are left out. As in the official API, the limit on edges is on those that are connected.
     """
+
+    encoding: ClassVar[str] = "oneshot.samplers.exact_edges:ExactEdges"
+    variation: ClassVar[str] = "oneshot.search.nasbench101:EdgeSwaps"
 
     def __post_init__(self) -> None:
         allowed = [set(EDGE_OPTIONS)] * len(EDGES) + [set(OPERATIONS)] * INNER
@@ -138,6 +142,11 @@ class NasBench101(Space):
             "convolutions": float(sum(KERNEL_PIXELS[label] > 0 for label in cell.operations)),
             "convolutions_3x3": float(cell.operations.count(0)),
         }
+
+    def cost(self, arch: Arch, **size: int) -> Cost:
+        """That of the stand-alone network of the canonical cell, whose parameters the official files hold."""
+        renamed = {"modules" if name == "cells" else name: value for name, value in size.items()}
+        return cost(self.cell(arch).canonical(), **renamed)
 
     @cached_property
     def codes(self) -> tuple[tuple[int, ...], ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise, product
+from typing import ClassVar
 
 from oneshot.cost import Cost
 from oneshot.space import Arch, Decision, Space
@@ -29,6 +30,8 @@ Form = tuple  # a sum as a sorted tuple of terms; a term is (operation, form of 
 @dataclass(frozen=True)
 class NasBench201(Space):
     """Cells with the given options on each edge; strings are `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`."""
+
+    zero: ClassVar[str | None] = NONE
 
     def __post_init__(self) -> None:
         unknown = {option for decision in self.decisions for option in decision.options} - set(OPERATIONS)
@@ -78,6 +81,10 @@ class NasBench201(Space):
             "convolutions": float(sum(o in CONVOLUTIONS for o in operations)),
             "live_path_convolutions": (-1.0 if live is None else live) + params / 1e9,  # ties broken by parameters
         }
+
+    def cost(self, arch: Arch, **size: int) -> Cost:
+        """That of the stand-alone network, see `cost`."""
+        return cost(self.operations(arch), **size)
 
 
 def nasbench201(options: tuple[str, ...] = OPERATIONS, name: str = "nasbench201") -> NasBench201:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from oneshot.cost import Cost
 from oneshot.space import Arch, Decision, Space
@@ -25,6 +25,8 @@ NODES = range(2, 6)
 EDGES = tuple((source, target) for target in NODES for source in range(target))
 """(source node, target node) of each edge of a cell."""
 KINDS = ("normal", "reduction")
+DERIVED = 2
+"""Edges that a derived cell keeps into each of its nodes."""
 
 Operations = tuple[str, ...]
 Each = TypeVar("Each")
@@ -37,6 +39,8 @@ class NasNet(Space):
     Strings are `sep_conv_3x3~0+skip_connect~1|none|dil_conv_3x3~2|max_pool_3x3~0/...`: for nodes 2 to 5 their edges
     but those with `none`, then the same of the reduction cell.
     """
+
+    zero: ClassVar[str | None] = NONE
 
     def __post_init__(self) -> None:
         unknown = {option for decision in self.decisions for option in decision.options} - set(OPERATIONS)
@@ -73,6 +77,20 @@ class NasNet(Space):
     def bucket(self, arch: Arch) -> int | None:
         """None where nothing gets through one of the cells."""
         return 0 if all(live_cells(self.operations(arch))) else None
+
+    def strongest(self, weights: Sequence[Sequence[float]]) -> Arch:
+        """The rule of DARTS (section 2.4): the two strongest edges of every node, each with its strongest operation.
+
+        An edge is as strong as its strongest operation that is not zero. Two edges come from different nodes here.
+        """
+        arch = list(super().strongest(weights))
+        for kind in range(len(KINDS)):
+            for node in NODES:
+                edges = [kind * len(EDGES) + e for e, (_, target) in enumerate(EDGES) if target == node]
+                edges.sort(key=lambda d: -weights[d][arch[d]])
+                for d in edges[DERIVED:]:
+                    arch[d] = self.decisions[d].options.index(NONE) if NONE in self.decisions[d].options else arch[d]
+        return tuple(arch)
 
     def facts(self, arch: Arch) -> dict[str, float]:
         operations, found = self.operations(arch), self.cost(arch)
@@ -117,9 +135,14 @@ def live_edges(there: Sequence[bool], cells: int) -> list[tuple[int, ...]]:
 
     What runs has an input, and is used: a cell whose result the next two do not take has none.
     """
+    return flowing([of_kind(there, reduces) for reduces in layout(cells)])
+
+
+def flowing(there: Sequence[Sequence[bool]]) -> list[tuple[int, ...]]:
+    """`live_edges` of a network whose every cell says by itself which edges are there."""
     gives, live = [True, True], list[tuple[int, ...]]()
-    for reduces in layout(cells):
-        live.append(_flowing(of_kind(there, reduces), [node for node in INPUTS if gives[node - 2]]))
+    for own in there:
+        live.append(_flowing(own, [node for node in INPUTS if gives[node - 2]]))
         gives.append(bool(live[-1]))
     needed = {len(live) - 1}
     for cell in reversed(range(len(live))):

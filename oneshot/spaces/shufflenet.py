@@ -54,10 +54,6 @@ class ShuffleNet(Sequential):
                 f"got {len(self.decisions)} decisions with unknown options {sorted(unknown)}"
             )
 
-    def facts(self, arch: Arch) -> dict[str, float]:
-        found = self.cost(arch)
-        return {"parameters": float(found.params), "multiply_adds": found.mflops}
-
     def cost(self, arch: Arch, cells: int = 0, **size: int) -> Cost:
         """That of the stand-alone network, see `cost`; a chain has no cells."""
         return cost(self.operations(arch), **size)

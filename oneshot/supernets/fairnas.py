@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 from torch import nn
 
-from oneshot.nn.context import Dependence
+from oneshot.base.bounds import check_least
+from oneshot.nn.contexts.base import Dependence
 from oneshot.nn.mobile import InvertedResidual, conv_norm, inverted_residuals
 from oneshot.spaces.fairnas import FIRST, HEAD, STEM, WIDTHS, FairNas, layers, scaled
 from oneshot.supernets.sequential import SequentialNet, check_sizes
+
+
+@dataclass(frozen=True)
+class FairNasSkeleton:
+    """19 inverted residual blocks between a stem and a head; images are halved five times.
+
+    Args:
+        channels: into the first layer; another number scales all widths
+        dropout: share of the features that training drops before the classifier
+    """
+
+    channels: int = FIRST
+    dropout: float = 0.0
+    carries_contexts: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_least(self, channels=1, dropout=0)
+        if self.dropout >= 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+
+    def make(
+        self, space: FairNas, classes: int, alone: bool = False, dependence: Dependence | None = None
+    ) -> FairNasNet:
+        return FairNasNet(space, self.channels, classes, self.dropout, dependence)
 
 
 class FairNasNet(SequentialNet):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from oneshot.gates import Gates
+from oneshot.base.bounds import check_least
+from oneshot.gates import Gates, of_cells
 from oneshot.nn.choice import ChoiceBlock, Feature
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.operations import Conv, Operations
@@ -18,6 +21,26 @@ from oneshot.spaces.nasbench101 import EDGE_OPTIONS, EDGES, INNER, STACKS, NasBe
 PRESENT = EDGE_OPTIONS.index("present")
 INPUT, OUTPUT = 0, INNER + 1
 Weight = float | Tensor
+
+
+@dataclass(frozen=True)
+class NasBench101Skeleton:
+    """Three stacks of cells at widths C, 2C, 4C.
+
+    Args:
+        channels: width of the first stack
+        cells: cells a stack
+    """
+
+    channels: int = 128
+    cells: int = 3
+    carries_contexts: ClassVar[bool] = False  # it is itself a choice which vertices come before a vertex
+
+    def __post_init__(self) -> None:
+        check_least(self, channels=1, cells=1)
+
+    def make(self, space: NasBench101, classes: int, alone: bool = False) -> NasBench101Net:
+        return NasBench101Net(space, self.channels, self.cells, classes, alone)
 
 
 class Graph:
@@ -125,6 +148,7 @@ class NasBench101Net(nn.Module):
 
         ValueError where the gates leave no path from input to output.
         """
+        (gates,) = of_cells(gates, len(self.space.decisions), 1)
         weights = self._edge_weights(gates)
         graph = Graph(weights)
         x = self.stem(x)

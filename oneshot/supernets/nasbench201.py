@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from oneshot.gates import Gates
+from oneshot.base.bounds import check_least
+from oneshot.gates import AnyGates, Gates, of_cells
 from oneshot.nn.choice import ChoiceBlock
-from oneshot.nn.context import ALONE, Dependence, Given
+from oneshot.nn.contexts.base import ALONE, Dependence, Given, Told
 from oneshot.nn.feature import Feature, normalised_later
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.operations import Conv, ConvNorm, Operations, ReluConvNorm, nasbench201
 from oneshot.nn.pooling import halve
-from oneshot.spaces.nasbench201 import EDGES, NasBench201
+from oneshot.space import Space
+from oneshot.spaces.nasbench201 import EDGES
 
 NOTHING: Mapping[int, Given] = {}
+
+
+@dataclass(frozen=True)
+class NasBench201Skeleton:
+    """Three stages of cells at widths C, 2C, 4C.
+
+    Args:
+        channels: width of the first stage
+        cells: cells a stage
+        pool_conv: a 1x1 convolution behind pooling, as the supernet of arXiv 2104.11522 has it
+    """
+
+    channels: int = 16
+    cells: int = 2
+    pool_conv: bool = False
+    carries_contexts: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_least(self, channels=1, cells=1)
+
+    def make(
+        self, space: Space, classes: int, alone: bool = False, dependence: Dependence | None = None
+    ) -> NasBench201Net:
+        return NasBench201Net(space, self.channels, self.cells, classes, alone, self.pool_conv, dependence)
 
 
 class Cell(nn.Module):
@@ -25,12 +53,12 @@ class Cell(nn.Module):
     """
 
     def __init__(
-        self, space: NasBench201, operations: Operations, channels: int, copies: Sequence[int] = (1,) * len(EDGES)
+        self, space: Space, operations: Operations, channels: int, copies: Sequence[int] = (1,) * len(EDGES)
     ) -> None:
         super().__init__()
         self.edges = nn.ModuleList(
-            ChoiceBlock(decision.options, operations, channels, channels, contexts=count)
-            for decision, count in zip(space.decisions, copies, strict=True)
+            ChoiceBlock(options, operations, channels, channels, contexts=count)
+            for options, count in zip(space.site_options, copies, strict=True)
         )
 
     def forward(self, x: Tensor, gates: Gates) -> Tensor:
@@ -103,7 +131,7 @@ class NasBench201Net(nn.Module):
 
     def __init__(
         self,
-        space: NasBench201,
+        space: Space,
         channels: int = 16,
         cells: int = 2,
         classes: int = 10,
@@ -119,7 +147,7 @@ class NasBench201Net(nn.Module):
         operations = nasbench201(affine, pool_conv)
         widths = [channels << stage for stage in range(3)]
         inputs = [[width for width in widths for _ in range(cells)]] * len(EDGES)
-        options = [len(decision.options) for decision in space.decisions]
+        options = [len(options) for options in space.site_options]
         priors = dependence.priors(options, EDGES) if dependence else None
         copies = dependence.copies(priors) if dependence and priors else [1] * len(EDGES)
         blocks: list[nn.Module] = []
@@ -134,20 +162,29 @@ class NasBench201Net(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         # last, so that the other weights are those of a network without them
-        self.contexts = dependence.weights(priors, inputs) if dependence and priors else None
+        self.contexts = dependence.module(priors, inputs) if dependence and priors else None
 
-    def forward(self, x: Tensor, gates: Gates) -> Tensor:
+    def forward(self, x: Tensor, gates: AnyGates) -> Tensor:
         """Logits [B, classes] of images [B, 3, H, W], float, normalised; H and W divisible by four."""
         return self.features(Feature(x), gates).whole()
 
-    def features(self, x: Feature, gates: Gates) -> Feature:
+    def features(self, x: Feature, gates: AnyGates) -> Feature:
         """`forward` as steps of which architectures that begin alike may share the results."""
-        live = self.blocks[0].live(gates, adds=self.contexts is not None and self.contexts.adds)  # pyright: ignore
-        told = iter(() if self.contexts is None else self.contexts(gates, live))
+        cells = [block for block in self.blocks if isinstance(block, Cell)]
+        each = of_cells(gates, len(EDGES), len(cells))
+        adds = self.contexts is not None and self.contexts.adds
+        live, told = dict[int, Sequence[int]](), dict[int, Told]()
+        for one in each:  # mostly the same for all cells
+            if id(one) not in live:
+                live[id(one)] = cells[0].live(one, adds)
+                told[id(one)] = [] if self.contexts is None else self.contexts(one, live[id(one)])
         x = x.through(self.stem, lambda stem, x: normalised_later(stem, x.whole()))
+        number = 0
         for block in self.blocks:
             if isinstance(block, Cell):
-                x = block.lazy(x, gates, next(told, NOTHING), live)
+                one = each[number]
+                given = told[id(one)][number] if told[id(one)] else NOTHING
+                x, number = block.lazy(x, one, given, live[id(one)]), number + 1
             else:
                 if x.shift is None:
                     x.foresee(1, [None])

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from oneshot.gates import Gates
+from oneshot.gates import Gates, of_cells
 from oneshot.nn.choice import ChoiceBlock, Feature
-from oneshot.nn.context import ALONE, ContextWeights, Dependence
+from oneshot.nn.contexts.base import ALONE, ContextWeights, Dependence
 from oneshot.nn.operations import Operations
 from oneshot.spaces.sequential import Layer, Sequential
 
@@ -40,8 +40,8 @@ class SequentialNet(nn.Module):
                     f"layer {i + 1} must take the {before.channels_out} channels of layer {i}, got {after.channels_in}"
                 )
         self.space, self.stem, self.head = space, stem, head
-        decisions = zip(space.decisions, layers, strict=True)
-        self.blocks = nn.ModuleList(ChoiceBlock(d.options, operations, *layer) for d, layer in decisions)
+        sites = zip(space.site_options, layers, strict=True)
+        self.blocks = nn.ModuleList(ChoiceBlock(options, operations, *layer) for options, layer in sites)
         self.widths = [layer.channels_in for layer in layers]
         self.contexts: ContextWeights | None = None
         if dependence is not None:
@@ -61,7 +61,7 @@ class SequentialNet(nn.Module):
         priors = dependence.priors([len(d.options) for d in self.space.decisions], [(i, i + 1) for i in sites])
         for block, copies in zip(self.blocks, dependence.copies(priors), strict=True):
             block.contexts = copies  # pyright: ignore[reportArgumentType]
-        self.contexts = dependence.weights(priors, [[width] for width in self.widths])
+        self.contexts = dependence.module(priors, [[width] for width in self.widths])
 
     def forward(self, x: Tensor, gates: Gates) -> Tensor:
         """Logits [B, classes] of images [B, 3, H, W], float, normalised."""
@@ -69,6 +69,7 @@ class SequentialNet(nn.Module):
 
     def features(self, x: Feature, gates: Gates) -> Feature:
         """`forward` as steps of which architectures that begin alike may share the results."""
+        (gates,) = of_cells(gates, len(self.blocks), 1)
         told = {} if self.contexts is None else self.contexts(gates)[0]
         x = x.through(self.stem)
         for site, (block, gate) in enumerate(zip(self.blocks, gates, strict=True)):

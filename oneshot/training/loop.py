@@ -1,30 +1,54 @@
-"""One training loop for all methods: recipe, schedule, resume."""
+"""One training loop for all methods: phases, schedules, resume."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot.base import distributed
 from oneshot.base.state import load_optimizer, optimizer_state
 from oneshot.data.source import ImageSource, training_batches
-from oneshot.methods.base import Batch, Method
-from oneshot.nn.choice import split, split_if_due
-from oneshot.runs.folder import RunFolder
-from oneshot.runs.recording import Recorder
-from oneshot.training.feedback import Feedback, check_feedback, load_sampler, sampler_state
-from oneshot.training.optimizers import of_weights, set_rate, take_over
-from oneshot.training.precision import autocast, keep_freed_memory
+from oneshot.methods.base import Method
+from oneshot.methods.phases import Phase
+from oneshot.nn.choice import split_if_due
+from oneshot.training.course import Course
+from oneshot.training.feedback import Feedback, check_feedback
+from oneshot.training.optimizers import set_rate, take_over
+from oneshot.training.precision import used
 from oneshot.training.recipe import Recipe
-from oneshot.training.state import load_network, network_state
+from oneshot.training.state import load_method, load_network, named, network_state, part
+from oneshot.training.step import Step, Weights
+
+State = dict[str, Tensor]
+Row = Mapping[str, Any]
+
+
+class Record(Protocol):
+    """Writes down the rows of a training, and now and then its state."""
+
+    def __call__(self, row: Row, state: Callable[[], Mapping[str, Tensor]]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Keeper(Protocol):
+    """Where a training is kept, such as a run folder."""
+
+    def load(self) -> tuple[State, dict[str, Any]] | None:
+        """The state and its commit record, with `epoch` and `facts`; None before the first."""
+        ...
+
+    def rewind(self, epoch: int) -> None:
+        """Drop what was written down beyond so many epochs."""
+        ...
+
+    def record(self, finished: int, epochs: int, facts: Mapping[str, Any]) -> Record: ...
 
 
 def train(
@@ -34,11 +58,11 @@ def train(
     held_out: ImageSource,
     recipe: Recipe,
     seed: int = 0,
-    folder: RunFolder | None = None,
-    on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
+    folder: Keeper | None = None,
+    on_epoch: Callable[[Row], None] | None = None,
     feedback: Feedback | None = None,
 ) -> None:
-    """Train in place, continuing from the folder's checkpoint if it has one.
+    """Train in place, continuing from what the folder keeps.
 
     `net` and the images are on one device; channels-last weights are fastest. On a CPU the same arguments give
     bit-identical weights, across any stop and resume too. Under torch.distributed every process calls this with the
@@ -46,168 +70,147 @@ def train(
     its `feedback`.
     """
     check_feedback(method, feedback)
-    keep_freed_memory()
+    training = Training(net, method, images, held_out, recipe, seed, feedback)
     loaded = None if folder is None else folder.load()
-    split_if_due(net, recipe.split_epoch, loaded[1]["epoch"] if loaded else 0)
-    weights, arch = _optimizers(net, method, recipe)
-    first, seconds = _resume(net, weights, arch, folder, loaded)
-    if feedback is not None and loaded is not None:
-        load_sampler(feedback.sampler, loaded[0])
-    recorder = None
+    first, seconds = 0, 0.0
+    if loaded is not None:
+        first, seconds = loaded[1]["epoch"], float(loaded[1]["facts"].get("seconds", 0.0))
+        training.load(loaded[0], first)
+    record = None
     if folder is not None and distributed.rank() == 0:
-        recorder = Recorder(folder, first, recipe.epochs, str(images.labels.device))
+        folder.rewind(first)
+        device = images.labels.device
+        facts = {"device": str(device), "precision": used(recipe.precision, device)}
+        record = folder.record(first, training.course.epochs, facts)
     net.train()
-    for epoch in range(first, recipe.epochs):
+    for epoch in range(first, training.course.epochs):
         start = time.perf_counter()
-        if epoch and epoch == recipe.split_epoch:
-            weights = _split(net, weights, recipe)
-        loss = train_epoch(net, method, images, held_out, recipe, seed, epoch, weights, arch)
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"the loss became {loss} in epoch {epoch + 1}; try a smaller learning rate")
-        seen = len(images) // recipe.batch_size * recipe.batch_size
-        row = {
-            "epoch": epoch + 1,
-            "loss": loss,
-            "learning_rate": recipe.rate((epoch + 1) / recipe.epochs),
-            "images_per_second": seen / (time.perf_counter() - start),
-        }
+        row = training.epoch(epoch)
         learned = {} if feedback is None else feedback.after(epoch, seed)
         seconds += time.perf_counter() - start
         row |= {"seconds": seconds, **learned}
-        if recorder is not None:
-            recorder(row, partial(_state, net, weights, arch, feedback))
+        if record is not None:
+            record(row, training.state)
         if on_epoch is not None:
             on_epoch(row)
-    if recorder is not None:
-        recorder.close()
+    if record is not None:
+        record.close()
 
 
-def train_epoch(
-    net: nn.Module,
-    method: Method,
-    images: ImageSource,
-    held_out: ImageSource,
-    recipe: Recipe,
-    seed: int,
-    epoch: int,
-    weights: torch.optim.Optimizer,
-    arch: torch.optim.Optimizer | None,
-) -> float:
-    """One epoch; returns the mean loss. All randomness comes from (seed, epoch): an epoch can be done over."""
-    data_rng, path_rng, held_rng = (np.random.default_rng((seed, epoch, stream)) for stream in range(3))
-    device = images.labels.device
-    share = distributed.rank(), distributed.world()
-    others = _endless(held_out, min(recipe.batch_size, len(held_out)), recipe.augmentation, held_rng, *share)
-    steps = len(images) // recipe.batch_size
-    loss_function = partial(_cross_entropy, label_smoothing=recipe.label_smoothing)
-    parameters = [p for group in weights.param_groups for p in group["params"]]
-    total, count = torch.zeros((), device=device), 0
-    for step, (x, y) in enumerate(training_batches(images, recipe.batch_size, recipe.augmentation, data_rng, *share)):
-        progress = epoch / recipe.epochs + step / (steps * recipe.epochs)
-        set_rate(weights, recipe.rate(progress))
-        batch = Batch(x, y, lambda: next(others), path_rng, loss_function)
-        losses = method.losses(net, batch, progress)
-        while True:
-            with autocast(recipe.precision, device):
-                loss = next(losses, None)
-            if loss is None:
-                break
-            loss.backward()
-            total += loss.detach()
-            count += 1
-            _move(arch)
-        used = _used(parameters)
-        distributed.average_gradients(used)
-        if recipe.gradient_clip:
-            nn.utils.clip_grad_norm_(used, recipe.gradient_clip)
-        weights.step()
-        weights.zero_grad(set_to_none=True)
-    return float(distributed.average(total)) / max(count, 1)
+class Training:
+    """All that changes in a training, and one epoch of it. All randomness comes from (seed, epoch, step)."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        method: Method,
+        images: ImageSource,
+        held_out: ImageSource,
+        recipe: Recipe,
+        seed: int = 0,
+        feedback: Feedback | None = None,
+    ) -> None:
+        self.net, self.method, self.images, self.held_out = net, method, images, held_out
+        self.seed, self.feedback = seed, feedback
+        self.course = Course.of(method.phases(recipe))
+        self.weights = Weights(net, self.course.phases[0].recipe)
+        self._phase: Phase | None = None
+
+    def epoch(self, epoch: int) -> dict[str, Any]:
+        """Train one epoch; what the metrics say of it. FloatingPointError where a loss is not finite."""
+        phase, first = self.course.at(epoch)
+        self._enter(phase, epoch)
+        recipe, start = phase.recipe, time.perf_counter()
+        images = self.images if phase.images == "train" else self.images.plus(self.held_out)
+        steps, losses = len(images) // recipe.batch_size, Losses(images.labels.device)
+        for number, batch in enumerate(self._batches(images, recipe, epoch)):
+            progress = (epoch - first) / recipe.epochs + number / (steps * recipe.epochs)
+            set_rate(self.weights.optimizer, recipe.rate(progress))
+            step = self._step(batch, recipe, (self.seed, epoch, number), progress)
+            self.method.step(step)
+            step.finish()
+            losses.add(step.losses)
+        return {
+            "epoch": epoch + 1,
+            **({"phase": phase.name} if len(self.course.phases) > 1 else {}),
+            **losses.means(epoch),
+            "learning_rate": recipe.rate((epoch + 1 - first) / recipe.epochs),
+            **self.method.facts(),
+            "images_per_second": steps * recipe.batch_size / (time.perf_counter() - start),
+        }
+
+    def state(self) -> State:
+        """All of it as named tensors."""
+        state = network_state(self.net) | optimizer_state("weights", self.weights.optimizer)
+        state |= named("method", self.method.state_dict())
+        for name, target in self.method.targets().items():
+            state |= optimizer_state(f"optimizer.{name}", target.optimizer)
+        return state if self.feedback is None else state | named("sampler", self.feedback.sampler.state_dict())
+
+    def load(self, state: Mapping[str, Tensor], epoch: int) -> None:
+        """Take over a state after so many epochs; ValueError names what does not fit."""
+        if epoch:
+            self._enter(self.course.at(epoch - 1)[0], epoch - 1)
+        load_network(self.net, state)
+        load_optimizer("weights", self.weights.optimizer, state)
+        load_method(self.method, state)
+        for name, target in self.method.targets().items():
+            load_optimizer(f"optimizer.{name}", target.optimizer, state)
+        if self.feedback is not None:
+            self.feedback.sampler.load_state_dict(part("sampler", state))
+
+    def _enter(self, phase: Phase, epoch: int) -> None:
+        """Make the network and its optimiser what they are in an epoch of a phase."""
+        old, origin = self.weights, split_if_due(self.net, epoch)
+        begins = phase is not self._phase
+        if origin or begins:
+            self.weights = Weights(self.net, phase.recipe)
+        if origin or (begins and phase.continues):
+            take_over(self.weights.optimizer, old.optimizer, origin)
+        if begins:
+            self._phase = phase
+            self.method.begin(phase.name)
+
+    def _step(self, batch: Batch, recipe: Recipe, numbers: tuple[int, int, int], progress: float) -> Step:
+        targets = list(self.method.targets().values())
+        return Step(self.net, self.weights, targets, batch, self._next_held_out, recipe, numbers, progress)
+
+    def _batches(self, images: ImageSource, recipe: Recipe, epoch: int) -> Iterator[Batch]:
+        rng, held_rng = (np.random.default_rng((self.seed, epoch, stream)) for stream in (0, 2))
+        share = distributed.rank(), distributed.world()
+        held = _endless(self.held_out, min(recipe.batch_size, len(self.held_out)), recipe, held_rng, share)
+        self._next_held_out = lambda: next(held)
+        return training_batches(images, recipe.batch_size, recipe.augmentation, rng, *share)
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
-    return F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
+class Losses:
+    """The mean of every loss of an epoch, by its name."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self._sums, self._counts = device, dict[str, Tensor](), dict[str, int]()
+
+    def add(self, losses: Mapping[str, list[Tensor]]) -> None:
+        """Those of one step; nothing is waited for."""
+        for name, found in losses.items():
+            before = self._sums.get(name, torch.zeros((), device=self.device))
+            self._sums[name] = sum(found, before)
+            self._counts[name] = self._counts.get(name, 0) + len(found)
+
+    def means(self, epoch: int) -> dict[str, float]:
+        """Over all processes, `loss` first; FloatingPointError where one is not finite."""
+        order = sorted(self._sums, key=lambda name: name != "loss")
+        means = {name: float(distributed.average(self._sums[name])) / self._counts[name] for name in order}
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(f"the {name} became {value} in epoch {epoch + 1}; try a smaller learning rate")
+        return means
 
 
-def _endless(images: ImageSource, *arguments: Any) -> Iterator[tuple[Tensor, Tensor]]:
+Batch = tuple[Tensor, Tensor]
+
+
+def _endless(
+    images: ImageSource, size: int, recipe: Recipe, rng: np.random.Generator, share: tuple[int, int]
+) -> Iterator[Batch]:
     while True:
-        yield from training_batches(images, *arguments)
-
-
-def _optimizers(
-    net: nn.Module, method: Method, recipe: Recipe
-) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer | None]:
-    """The recipe's optimiser of the weights; Adam for architecture parameters."""
-    weights = of_weights(net, recipe)
-    parameters = list(method.arch_parameters())
-    if not parameters:
-        return weights, None
-    options = {"betas": (0.5, 0.999), "weight_decay": recipe.arch_weight_decay}
-    return weights, torch.optim.Adam(parameters, recipe.arch_learning_rate, **options)
-
-
-def _split(net: nn.Module, weights: torch.optim.Optimizer, recipe: Recipe) -> torch.optim.Optimizer:
-    """Split the weights; the optimiser of all copies, each with the momentum of what it is a copy of."""
-    origin = split(net)
-    made = of_weights(net, recipe)
-    take_over(made, weights, origin)
-    return made
-
-
-def _used(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
-    """What has a gradient; of a table with a sparse one the rows that have, which share that gradient's memory."""
-    found = []
-    for p in parameters:
-        if p.grad is None:
-            continue
-        if p.grad.is_sparse:
-            p.grad = p.grad.coalesce()
-            rows = nn.Parameter(torch.empty_like(p.grad.values()))
-            rows.grad = p.grad.values()
-            found.append(rows)
-        else:
-            found.append(p)
-    return found
-
-
-def _move(arch: torch.optim.Optimizer | None) -> None:
-    """Step the architecture parameters if the last loss reached them."""
-    if arch is not None:
-        parameters = arch.param_groups[0]["params"]
-        if any(p.grad is not None for p in parameters):
-            distributed.average_gradients(parameters)
-            arch.step()
-            arch.zero_grad(set_to_none=True)
-
-
-def _state(
-    net: nn.Module, weights: torch.optim.Optimizer, arch: torch.optim.Optimizer | None, feedback: Feedback | None
-) -> dict[str, Tensor]:
-    state = network_state(net) | optimizer_state("weights", weights) | sampler_state(feedback)
-    if arch is not None:
-        state |= {f"alpha.{i}": p for i, p in enumerate(arch.param_groups[0]["params"])}
-        state |= optimizer_state("arch", arch)
-    return state
-
-
-def _resume(
-    net: nn.Module,
-    weights: torch.optim.Optimizer,
-    arch: torch.optim.Optimizer | None,
-    folder: RunFolder | None,
-    loaded: tuple[dict[str, Tensor], dict[str, Any]] | None,
-) -> tuple[int, float]:
-    """Take over what the folder holds; returns the finished epochs and the seconds they took."""
-    if folder is not None and distributed.rank() == 0:
-        folder.rewind(loaded[1]["epoch"] if loaded else 0)
-    if loaded is None:
-        return 0, 0.0
-    state, commit = loaded
-    load_network(net, state)
-    load_optimizer("weights", weights, state)
-    if arch is not None:
-        with torch.no_grad():
-            for i, p in enumerate(arch.param_groups[0]["params"]):
-                p.copy_(state[f"alpha.{i}"])
-        load_optimizer("arch", arch, state)
-    return commit["epoch"], float(commit["facts"].get("seconds", 0.0))
+        yield from training_batches(images, size, recipe.augmentation, rng, *share)

@@ -5,7 +5,7 @@ What a step did not use is never touched, be it a row of a table or a part of a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -100,6 +100,23 @@ class SGD(torch.optim.SGD):
                     p.grad = None
         self.corners.forget()
         super().step()
+
+    def ahead(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> list[Tensor]:
+        """Where a step would take the parameters, by their own momentum and decay; nothing is changed."""
+        groups = {p: group for group in self.param_groups for p in group["params"]}
+        found = []
+        for p, gradient in zip(parameters, gradients, strict=True):
+            if gradient is None:
+                found.append(p)
+                continue
+            group = groups[p]
+            direction = gradient + group["weight_decay"] * p
+            if group["momentum"]:
+                buffer = self.state[p].get("momentum_buffer")
+                moved = direction if buffer is None else direction + group["momentum"] * buffer
+                direction = direction + group["momentum"] * moved if group["nesterov"] else moved
+            found.append(p - group["lr"] * direction)
+        return found
 
     def _parts(self, p: Tensor, group: dict[str, Any]) -> None:
         if group["momentum"] and "momentum_buffer" not in self.state[p]:

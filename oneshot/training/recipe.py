@@ -31,10 +31,7 @@ class Recipe:
         crop_scale: smallest share of the area that a random resized crop takes, of image folders; 1 does not crop
         interpolation: of random resized crops: bilinear, bicubic or random
         color_jitter: largest change of brightness, contrast and saturation, as a share, of image folders
-        arch_learning_rate: Adam's, for methods with architecture parameters (arXiv 1806.09055, section 3.1.1)
-        arch_weight_decay: Adam's
-        precision: float32, bf16 (autocast), or auto, which is bf16 on a GPU and float32 on a CPU
-        split_epoch: epochs after which every context gets a copy of its own of the weights (context split), 0 never
+        precision: float32, bf16 (autocast), or auto: bf16 on a GPU or on a CPU with matrix units for it, else float32
     """
 
     epochs: int = 250
@@ -54,21 +51,13 @@ class Recipe:
     crop_scale: float = 1.0
     interpolation: str = "bilinear"
     color_jitter: float = 0.0
-    arch_learning_rate: float = 3e-4
-    arch_weight_decay: float = 1e-3
     precision: str = "auto"
-    split_epoch: int = 0
 
     def __post_init__(self) -> None:
         check_least(self, epochs=1, batch_size=1, learning_rate=0, final_learning_rate=0, warmup_epochs=0, momentum=0)
         check_least(self, weight_decay=0, gradient_clip=0, label_smoothing=0, shift=0, cutout=0)
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs must be below the {self.epochs} epochs, got {self.warmup_epochs}")
-        if not 0 <= self.split_epoch < self.epochs:
-            raise ValueError(
-                f"split_epoch must lie inside the {self.epochs} epochs, from 1 to {self.epochs - 1} (0 never splits), "
-                f"got {self.split_epoch}"
-            )
         if self.optimizer not in ("sgd", "muon"):
             raise ValueError(f"optimizer must be sgd or muon, got {self.optimizer!r}")
         if self.momentum >= 1:

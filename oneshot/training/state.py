@@ -8,7 +8,7 @@ from collections.abc import Mapping, Set
 from torch import Tensor, nn
 
 CONTEXTS = "contexts."
-"""What the names of weights begin with that depend on earlier choices, see `oneshot.nn.context`."""
+"""What the names of weights begin with that depend on earlier choices, see `oneshot.nn.contexts`."""
 
 
 def network_state(net: nn.Module) -> dict[str, Tensor]:
@@ -57,3 +57,22 @@ def _explained(missing: Set[str], unexpected: Set[str]) -> str:
         return ""
     has, lacks = ("network", "checkpoint") if missing else ("checkpoint", "network")
     return f"; the {has} has {which} that the {lacks} lacks; --init-from converts, except after a split"
+
+
+def named(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state within that of a whole training."""
+    return {f"{prefix}.{name}": value for name, value in state.items()}
+
+
+def part(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What `named` put there."""
+    return {name.removeprefix(f"{prefix}."): value for name, value in state.items() if name.startswith(f"{prefix}.")}
+
+
+def load_method(method: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Take over what a method remembers; ValueError names what does not fit."""
+    saved, own = part("method", state), method.state_dict()
+    odd = sorted(own.keys() ^ saved.keys()) + [k for k in own.keys() & saved.keys() if own[k].shape != saved[k].shape]
+    if odd:
+        raise ValueError(f"the checkpoint does not fit this method: {len(odd)} differences, first {', '.join(odd[:3])}")
+    method.load_state_dict(saved)

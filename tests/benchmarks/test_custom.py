@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,6 +66,27 @@ def test_a_stopped_table_continues(tmp_path: Path) -> None:
     assert (started, len(steps), rest.left) == ([5], 3, 0)
     whole = create(tmp_path / "w.parquet", CONV, ARCHS, [0, 1], measure, "d", PROTOCOL, {})
     assert whole.values("d_test").tolist() == [55, 56, 57, 58]
+
+
+def test_a_training_is_on_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a loss of power takes away is never a training that was told as done."""
+    journal, safe, told = tmp_path / "t.parquet.journal", [0], list[int]()
+    fsync = os.fsync
+
+    def observed(descriptor: int) -> None:
+        fsync(descriptor)
+        if journal.exists() and os.path.samestat(os.fstat(descriptor), journal.stat()):
+            safe.append(journal.stat().st_size)
+
+    monkeypatch.setattr("os.fsync", observed)
+
+    def done() -> None:
+        assert safe[-1] == journal.stat().st_size  # nothing is left in the memory of the machine
+        told.append(journal.read_bytes().count(b"\n") - 1)
+
+    create(tmp_path / "t.parquet", CONV, ARCHS, [0, 1], measure, "d", PROTOCOL, {}, 1, told.append, done)
+    assert told == list(range(9))
+    assert len(safe) == 1 + 9  # the header, too
 
 
 def test_another_tables_journal_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from oneshot.benchmarks.table import Benchmark, find, write
 
-from oneshot.spaces import SPACES, space_named
+from oneshot.registry import SPACES
 from oneshot.spaces.nasbench201 import ALL, CONV, NO_ZERO
 
 FIRST, SECOND = CONV.format((0,) * 6), CONV.format((1,) * 6)
@@ -169,10 +169,10 @@ def test_foreign_tables_open_in_the_most_general_space(tmp_path: Path) -> None:
 
 
 def test_the_catalogue_knows_its_names() -> None:
-    assert [space_named(name) for name in SPACES][:3] == [ALL, NO_ZERO, CONV]
-    assert all(space_named(name).name == name for name in SPACES)
-    with pytest.raises(ValueError, match="unknown search space 'darts'; expected one of nasbench201, "):
-        space_named("darts")
+    assert [SPACES[name] for name in SPACES][:3] == [ALL, NO_ZERO, CONV]
+    assert all(SPACES[name].name == name for name in SPACES)
+    with pytest.raises(ValueError, match="no search space 'darts'; there are nasbench201, "):
+        SPACES["darts"]
 
 
 def test_a_full_disk_leaves_the_old_table(table: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:

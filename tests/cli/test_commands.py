@@ -63,14 +63,14 @@ def test_spaces(capsys: pytest.CaptureFixture[str]) -> None:
     assert {s["name"]: s["size"] for s in spaces}["nasbench201-no-zero"] == 4096
     assert oneshot("spaces nasbench201-conv") == 0
     assert "edge 2->3 nor_conv_1x1, nor_conv_3x3" in " ".join(capsys.readouterr().out.split())
-    fails(capsys, "spaces nasbench301", "unknown search space 'nasbench301'")
+    fails(capsys, "spaces nasbench301", "no search space 'nasbench301'", "did you mean nasbench201?")
 
 
 def test_train_writes_a_whole_run_folder(run: Path) -> None:
     names = sorted(p.name for p in run.iterdir())
     assert names == ["checkpoint.json", "config.json", "metrics.jsonl", "state-2.safetensors", "tensorboard"]
     config = json.loads((run / "config.json").read_text())
-    assert (config["epochs"], config["channels"], config["dataset"]) == (2, 2, "digits")
+    assert (config["recipe"]["epochs"], config["space"]["channels"], config["dataset"]) == (2, 2, "digits")
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
 
 
@@ -220,7 +220,7 @@ def test_bad_predict(run: Path, options: str, words: list[str], capsys: pytest.C
     ("options", "words"),
     [
         ("--preset papr", ["no preset 'papr'"]),
-        ("--space darts", ["unknown search space 'darts'"]),
+        ("--space darts", ["no search space 'darts'"]),
         ("--sampler fairest", ["no sampler 'fairest'; there are uniform, fair, balanced"]),
         ("--method adam", ["no method 'adam'; there are single-path, darts"]),
         ("--split third", ["no split 'third'"]),
@@ -239,7 +239,7 @@ def test_bad_train(options: str, words: list[str], tmp_path: Path, capsys: pytes
 
 def test_folders_that_are_no_runs(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fails(capsys, f"predict {tmp_path} --sample 2", "is no run folder")
-    fails(capsys, f"train {TINY} --channels 3 --out {run}", "another configuration: channels 2 there, 3 now")
+    fails(capsys, f"train {TINY} --channels 3 --out {run}", "another configuration: space.channels 2 there, 3 now")
     (tmp_path / "file").write_text("x")
     fails(capsys, f"train {TINY} --out {tmp_path / 'file' / 'run'}", "file")
     fails(capsys, f"train {TINY} --out {tmp_path}", "is not empty and holds no run")
@@ -264,7 +264,7 @@ def test_print_config_and_config_file(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "epochs: 3" in text
     (tmp_path / "mine.yaml").write_text("epochs: 1\nchannels: 2\nbatch_size: 324\n")
     assert oneshot(f"train --preset demo --config {tmp_path / 'mine.yaml'} --out {tmp_path / 'run'}") == 0
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["channels"] == 2
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["space"]["channels"] == 2
 
 
 def test_darts_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ def test_stand_alone_trainings_are_searched(run: Path, capsys: pytest.CaptureFix
     assert oneshot(words) == 0
     document = json.loads(capsys.readouterr().out)
     evaluator = document["settings"]["evaluator"]
-    assert (evaluator["evaluator"], evaluator["configuration"]["epochs"]) == ("standalone", 1)
+    assert (evaluator["evaluator"], evaluator["configuration"]["recipe"]["epochs"]) == ("standalone", 1)
     assert count(run / "standalone.sqlite") == document["evaluations"] == 2
 
 
@@ -138,7 +138,7 @@ def test_other_settings_do_not_continue_it(tmp_path: Path, capsys: pytest.Captur
         ("--benchmark nasbench201-digits --latency-of phone", ["BENCHMARK:COLUMN, got 'phone'"]),
         ("--benchmark nasbench201-digits --objectives energy", ["no measure 'energy'", "params, macs"]),
         ("--benchmark nasbench201-digits --population 10", ["more than the population of 10"]),
-        ("--benchmark nasbench201-digits --start best", ["no sampler or file 'best'"]),
+        ("--benchmark nasbench201-digits --start best", ["no sampler 'best'"]),
         ("--benchmark nasbench201-digits --channels -4", ["channels must be at least 0, got -4"]),
         ("runs/x --standalone -1", ["--standalone must be at least 0"]),
     ],

@@ -48,8 +48,9 @@ def test_the_recipe_of_table_5_from_training_to_score(
     run, table, small = tmp_path / "run", tmp_path / "t.parquet", SMALL.format(epochs=2)
     assert oneshot(f"train --preset fairnas --dataset {pictures} {small} --out {run}") == 0
     config = json.loads((run / "config.json").read_text())
-    assert (config["space"], config["split"], config["dataset"]) == ("fairnas", "valid-is-test", str(pictures))
-    assert (config["crop_scale"], config["interpolation"], config["dropout"]) == (0.4, "bilinear", 0)
+    assert (config["split"], config["dataset"]) == ("valid-is-test", str(pictures))
+    assert (config["recipe"]["crop_scale"], config["recipe"]["interpolation"]) == (0.4, "bilinear")
+    assert config["space"] == {"name": "fairnas", "channels": config["space"]["channels"], "dropout": 0}
 
     alone = f"benchmark create {table} --preset fairnas-standalone --dataset {pictures} {small} --sample 3 --seeds 1"
     assert oneshot(alone) == 0
@@ -155,7 +156,7 @@ def test_bad_folders_are_one_line(
     ("options", "words"),
     [
         ("--preset demo --crop-scale 0.4", "crop_scale and color_jitter are for image folders"),
-        ("--preset demo --dropout 0.2", "the skeleton of nasbench201 has no dropout"),
+        ("--preset demo --dropout 0.2", "dropout is a setting of space fairnas"),
         ("--preset demo --interpolation random", "crop_scale must be below 1"),
         ("--preset fairnas --dataset {pictures} --split given", "pictures has no test images beside its validation"),
         ("--preset fairnas --dataset nowhere", "or of a folder with train/ and valid/"),

@@ -11,12 +11,10 @@ import pytest
 from oneshot.benchmarks.table import find
 
 from oneshot.cli.train import _round
-from oneshot.runs.config import flat, unflat
-from oneshot.runs.presets import preset
 from tests.cli.test_commands import fails, oneshot
 from tests.cli.test_stops import finish, lines, stop_when
 
-VAE = "--sampler vae --vae-every 2 --vae-samples 20 --vae-iterations 20 --vae-increment 0.2"
+VAE = "--sampler vae --sampler.every 2 --samples 20 --iterations 20 --increment 0.2"
 TRAIN = f"train --preset demo --channels 2 --batch-size 324 --threads 1 {VAE}"
 SEARCH = "--population 8 --generations 2 --mutations 2 --crossovers 2 --top 4 --json --threads 1"
 
@@ -37,13 +35,13 @@ def found(capsys: pytest.CaptureFixture[str], text: str) -> dict:
 def test_a_line_a_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     assert oneshot(f"{TRAIN} --epochs 5 --out {run}") == 0
-    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("VAE")]
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("sampler")]
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert said == [_round(row) for row in rows if row["epoch"] in (2, 4)]
-    assert [row["vae_epsilon"] for row in rows] == pytest.approx([0, 0, 0.4, 0.6, 0.8])
-    assert said[0].startswith(f"VAE after epoch 2: accuracies best {rows[1]['vae_best']:.2f} %, mean ")
-    equal = {"epoch": 9, "vae_best": 10.0, "vae_mean": 10.0}
-    assert _round(equal) == "VAE after epoch 9: accuracies best 10.00 %, mean 10.00 %, all equal: nothing learned"
+    assert [row["sampler_epsilon"] for row in rows] == pytest.approx([0, 0, 0.4, 0.6, 0.8])
+    assert said[0].startswith(f"sampler after epoch 2: accuracies best {rows[1]['sampler_best']:.2f} %, mean ")
+    equal = {"epoch": 9, "sampler_best": 10.0, "sampler_mean": 10.0}
+    assert _round(equal) == "sampler after epoch 9: accuracies best 10.00 %, mean 10.00 %, all equal: nothing learned"
 
 
 def test_killed_in_a_round_and_continued(tmp_path: Path) -> None:
@@ -93,19 +91,12 @@ def test_bad_starts(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--epochs 1", "vae_every within the 1 epochs, got method single-path and vae_every 2"),
-        ("--method darts", "needs method single-path"),
-        ("--vae-samples 15 --vae-keep 0.4", "at least 8 architectures to train a VAE on, got 6: 40% of 15"),
-        ("--vae-every 0", "vae_every must be at least 1, got 0"),
+        ("--epochs 1", "sampler vae learns after every 2 epochs: there must be as many, got 1"),
+        ("--method darts", "sampler must be uniform, got vae"),
+        ("--samples 15 --keep 0.4", "at least 8 architectures to train a VAE on, got 6: 40% of 15"),
+        ("--every 0", "every must be at least 1, got 0"),
     ],
 )
 def test_bad_options(options: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fails(capsys, f"{TRAIN} --epochs 4 {options} --out {tmp_path / 'run'}", words)
     assert not (tmp_path / "run").exists()
-
-
-def test_runs_that_are_older_than_these_options() -> None:
-    document = flat(*preset("paper"))
-    older = {key: value for key, value in document.items() if not key.startswith("vae_")}
-    assert len(document) - len(older) == 6
-    assert unflat(older) == preset("paper")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -24,8 +23,10 @@ from oneshot.evaluators.table import TableEvaluator
 from oneshot.data.source import Images
 from oneshot.runs.config import Config
 from oneshot.samplers.uniform import distinct
+from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
+from oneshot.testing import EvaluatorContract
 from oneshot.training.recipe import Recipe
 from tests.evaluators.cluster_work import table_in
 from tests.evaluators.service.serving import listening
@@ -41,7 +42,7 @@ def supernet(few: Few, norm: str) -> SupernetEvaluator:
 
 
 def standalone() -> StandaloneEvaluator:
-    config = Config(dataset="digits", split="half", channels=2, cells=1)
+    config = Config.of(dataset="digits", split="half", channels=2, cells=1)
     return StandaloneEvaluator(Standalone(config, Recipe(epochs=1, batch_size=324, shift=0, flip=False)))
 
 
@@ -75,32 +76,9 @@ def evaluator(request: pytest.FixtureRequest, few: Few, tmp_path: Path) -> Itera
         yield EVALUATORS[request.param](few, tmp_path, stack)
 
 
-class TestEvaluator:
-    def test_one_row_an_architecture_in_order(self, evaluator: Evaluator) -> None:
-        predictions = evaluator(ARCHS)
-        assert predictions.archs == tuple(ARCHS)
-        assert len(predictions) == len(ARCHS)
-        assert len(evaluator([])) == 0
-        for value in predictions.values:
-            assert 0 <= value.accuracy <= 100
-            assert np.isfinite(value.loss)
-            assert value.accuracy * value.images / 100 == pytest.approx(round(value.accuracy * value.images / 100))
+@pytest.fixture
+def archs() -> list[Arch]:
+    return ARCHS
 
-    def test_independent_of_company_and_order(self, evaluator: Evaluator) -> None:
-        together = dict(evaluator(ARCHS))
-        assert dict(evaluator(ARCHS[::-1])) == together
-        assert all(evaluator([arch]).values == (together[arch],) for arch in ARCHS[:2])
 
-    def test_repeated_architectures_get_the_same(self, evaluator: Evaluator) -> None:
-        first, _, third = evaluator([ARCHS[0], ARCHS[1], ARCHS[0]]).values
-        assert first == third
-
-    def test_protocol_is_json_and_complete(self, evaluator: Evaluator) -> None:
-        document = evaluator(ARCHS[:1]).document()
-        assert json.loads(json.dumps(document, allow_nan=False)) == document
-        assert document["space"] == "nasbench201"
-        assert "evaluator" in document["protocol"]
-
-    def test_refuses_what_the_space_does_not_allow(self, evaluator: Evaluator) -> None:
-        with pytest.raises(ValueError, match="is no architecture of nasbench201"):
-            evaluator([ARCHS[0], (9,) * 6])
+class TestEvaluator(EvaluatorContract): ...

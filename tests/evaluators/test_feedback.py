@@ -12,19 +12,18 @@ from oneshot.evaluators.feedback import feedback_of
 from oneshot.evaluators.supernet import of_run
 
 from oneshot.data.source import Images
-from oneshot.runs.config import Config, flat
+from oneshot.runs.config import Config, document
 from oneshot.runs.folder import RunFolder
 from oneshot.runs.run import Run, build, learned, open_run
-from oneshot.samplers.mixture import Mixture
 from oneshot.samplers.uniform import Uniform
 from oneshot.training.feedback import Feedback
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=4, batch_size=32, shift=1, flip=False, learning_rate=0.05)
-CONFIG = Config(
+CONFIG = Config.of(
     dataset="digits", split="half", channels=2, cells=1, sampler="vae",
-    vae_every=2, vae_samples=10, vae_keep=0.8, vae_iterations=10, vae_increment=0.25,
+    every=2, samples=10, keep=0.8, iterations=10, increment=0.25,
 )  # fmt: skip
 Few = tuple[Images, Images]
 
@@ -46,7 +45,6 @@ def trained(run: Run, folder: RunFolder | None = None, feedback: Feedback | None
 
 
 def everything(run: Run) -> dict[str, torch.Tensor]:
-    assert isinstance(run.sampler, Mixture)
     return {**run.net.state_dict(), **run.sampler.state_dict()}
 
 
@@ -56,10 +54,10 @@ class Stop(Exception):
 
 CASES = {
     "plain": (CONFIG, RECIPE),
-    "bias": (replace(CONFIG, context="bias"), RECIPE),
-    "split": (replace(CONFIG, context="split"), replace(RECIPE, split_epoch=2)),
-    "nasbench101": (replace(CONFIG, space="nasbench101", channels=8), RECIPE),
-    "fairnas": (replace(CONFIG, space="fairnas", channels=8, vae_keep=1.0), replace(RECIPE, batch_size=48)),
+    "bias": (CONFIG.but(context="bias"), RECIPE),
+    "split": (CONFIG.but(context="split", split_epoch=2), RECIPE),
+    "nasbench101": (CONFIG.but(space="nasbench101", channels=8, cells=1), RECIPE),
+    "fairnas": (CONFIG.but(space="fairnas", channels=8, keep=1.0), replace(RECIPE, batch_size=48)),
 }
 
 
@@ -70,7 +68,7 @@ def test_resume_is_bit_identical(
     """After a round of the VAE, before one, and between: the same weights, VAE and metrics as never stopped."""
     monkeypatch.setattr("oneshot.runs.recording.CHECKPOINT_SECONDS", 0.0)
     config, recipe = CASES[case]
-    whole, cut = (RunFolder.create(tmp_path / name, flat(config, recipe)) for name in ("whole", "cut"))
+    whole, cut = (RunFolder.create(tmp_path / name, document(config, recipe)) for name in ("whole", "cut"))
     straight = trained(small(few, config, recipe), whole)
 
     def interrupt(row) -> None:
@@ -85,30 +83,31 @@ def test_resume_is_bit_identical(
     assert ours.keys() == theirs.keys()
     assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
     assert ours["learner.rounds"] == 2
-    rows = [[{k: v for k, v in row.items() if k.startswith("vae")} for row in of.metrics] for of in (whole, cut)]
+    rows = [[{k: v for k, v in row.items() if k.startswith("sampler")} for row in of.metrics] for of in (whole, cut)]
     assert rows[0] == rows[1]
-    assert ["vae_mean" in row for row in rows[0]] == [False, True, False, True]
+    assert ["sampler_mean" in row for row in rows[0]] == [False, True, False, True]
     opened = open_run(cut.path)
     rng = np.random.default_rng
     assert opened.sampler.draw(20, rng(1)) == straight.sampler.draw(20, rng(1))
-    assert isinstance(straight.sampler, Mixture)
-    assert learned(cut.path).draw(20, rng(2)) == straight.sampler.learner.draw(20, rng(2))
+    taught = straight.sampler.learned()
+    assert taught is not None
+    assert learned(cut.path).draw(20, rng(2)) == taught.draw(20, rng(2))
 
 
 def test_asking_leaves_the_training_as_it_is(few: Few) -> None:
     """With epsilon at 0 the paths do not depend on what is learned, so nothing depends on what is told."""
-    runs = [small(few, replace(CONFIG, vae_epsilon=0.0, vae_every=1)) for _ in range(2)]
+    runs = [small(few, CONFIG.but(most=0.0, every=1)) for _ in range(2)]
     trained(runs[0])
-    states = []
 
     def nothing(archs):
-        states.append(torch.get_rng_state())
         return np.arange(float(len(archs)))
 
     trained(runs[1], feedback=replace(told(runs[1]), accuracies=nothing))
     for a, b in zip(*(run.net.state_dict().values() for run in runs), strict=True):
         assert torch.equal(a, b)
-    assert all(torch.equal(state, states[0]) for state in states)
+    before = torch.get_rng_state()
+    told(runs[0]).accuracies(runs[0].sampler.draw(4, np.random.default_rng(0)))
+    assert torch.equal(torch.get_rng_state(), before)
     assert runs[0].net.training
 
 
@@ -126,7 +125,7 @@ def test_what_is_told_is_what_the_evaluator_predicts_on_validation_images(few: F
 
 
 def test_samplers_that_do_not_learn_get_none() -> None:
-    assert feedback_of(build(replace(CONFIG, sampler="uniform"), RECIPE)) is None
+    assert feedback_of(build(CONFIG.but(sampler="uniform"), RECIPE)) is None
 
 
 def test_what_the_vae_draws_is_better_than_what_chance_draws() -> None:
@@ -134,25 +133,26 @@ def test_what_the_vae_draws_is_better_than_what_chance_draws() -> None:
 
     How much better depends on the seed: by 2 to 24 points for 0 to 3, and on rounding.
     """
-    changes = {"channels": 4, "vae_every": 4, "vae_samples": 40, "vae_keep": 0.5, "vae_iterations": 100}
-    config = replace(CONFIG, **changes, vae_increment=0.05)
+    changes = {"channels": 4, "every": 4, "samples": 40, "keep": 0.5, "iterations": 100}
+    config = CONFIG.but(**changes, increment=0.05)
     run = build(config, replace(RECIPE, epochs=20, batch_size=64))
     run = trained(replace(run, valid=run.valid.subset(slice(0, 200))))
-    assert isinstance(run.sampler, Mixture)
-    assert run.sampler.learner.rounds == 5
+    learner = run.sampler.learned()
+    assert learner is not None
+    assert int(run.sampler.state_dict()["learner.rounds"]) == 5
     rng = np.random.default_rng(0)
     evaluator = of_run(run, "ema-4")
-    taught = evaluator(run.sampler.learner.draw(300, rng)).accuracy
+    taught = evaluator(learner.draw(300, rng)).accuracy
     chance = evaluator(Uniform(run.space).draw(300, rng)).accuracy
     assert taught.mean() > chance.mean() + 3 * np.sqrt((taught.var() + chance.var()) / 300)
 
 
 def test_nothing_was_learned_yet(few: Few, tmp_path: Path) -> None:
     for name, config, words in (
-        ("vae", replace(CONFIG, vae_every=4), "has learned nothing yet"),
-        ("uniform", replace(CONFIG, sampler="uniform"), "was trained with sampler uniform, which does not learn"),
+        ("vae", CONFIG.but(every=4), "has learned nothing yet"),
+        ("uniform", CONFIG.but(sampler="uniform"), "was trained with sampler uniform, which does not learn"),
     ):
-        RunFolder.create(tmp_path / name, flat(config, RECIPE))
+        RunFolder.create(tmp_path / name, document(config, RECIPE))
         with pytest.raises(ValueError, match=words):
             learned(tmp_path / name)
 
@@ -160,17 +160,17 @@ def test_nothing_was_learned_yet(few: Few, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"vae_samples": 9}, "at least 8 architectures to train a VAE on, got 7: 80% of 9"),
-        ({"vae_every": 5}, "vae_every within the 4 epochs, got method single-path and vae_every 5"),
-        ({"method": "darts"}, "needs method single-path .* got method darts"),
-        ({"vae_keep": 1.5}, "keep must be a share above 0, at most 1, got 1.5"),
-        ({"vae_iterations": 0}, "iterations must be at least 1, got 0"),
-        ({"vae_epsilon": 1.5}, "a largest epsilon in .0, 1., got 0.25 and 1.5"),
-        ({"vae_increment": -0.1}, "an increment of at least 0"),
-        ({"vae_every": 0}, "vae_every must be at least 1, got 0"),
+        ({"samples": 9}, "at least 8 architectures to train a VAE on, got 7: 80% of 9"),
+        ({"every": 5}, "sampler vae learns after every 5 epochs: there must be as many, got 4"),
+        ({"method": "darts"}, "method darts draws its architectures itself: sampler must be uniform, got vae"),
+        ({"keep": 1.5}, "keep must be a share above 0, at most 1, got 1.5"),
+        ({"iterations": 0}, "iterations must be at least 1, got 0"),
+        ({"most": 1.5}, "the largest epsilon must be from 0 to 1, got 1.5"),
+        ({"increment": -0.1}, "increment must be a finite number of at least 0"),
+        ({"every": 0}, "every must be at least 1, got 0"),
         ({"sampler": "exact-edges"}, "exact-edges draws NAS-Bench-101 cells, got the space nasbench201"),
     ],
 )
 def test_contradictions_are_refused(changes: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        build(replace(CONFIG, **changes), RECIPE)
+        build(CONFIG.but(**changes), RECIPE)

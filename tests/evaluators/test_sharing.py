@@ -18,7 +18,11 @@ from oneshot.data.load import load
 from oneshot.data.source import Images
 from oneshot.gates import fixed
 from oneshot.nn.choice import split
-from oneshot.nn.context import Attention, Attention2, Bias, ContextWeights, Dependence, SharedBias, Split
+from oneshot.nn.contexts.attention import Attention, Attention2
+from oneshot.nn.contexts.base import ContextWeights, Dependence
+from oneshot.nn.contexts.bias import Bias
+from oneshot.nn.contexts.shared_bias import SharedBias
+from oneshot.nn.contexts.split import Split
 from oneshot.nn.operations import nasbench201
 from oneshot.samplers.uniform import distinct
 from oneshot.space import Space

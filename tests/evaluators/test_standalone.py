@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
-from oneshot.evaluators.standalone import Standalone
+from oneshot.evaluators.standalone import Standalone, StandaloneEvaluator
 
 from oneshot.data.load import load
 from oneshot.gates import fixed
@@ -16,11 +17,13 @@ from oneshot.samplers.uniform import Uniform
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
 from oneshot.training.loop import train
+from oneshot.training.precision import used
 from oneshot.training.recipe import Recipe
 
 ARCH = (3, 1, 2, 0, 3, 2)
 STANDALONE = Standalone(
-    Config(dataset="digits", split="half", channels=2, cells=1), Recipe(epochs=2, batch_size=162, shift=1, flip=False)
+    Config.of(dataset="digits", split="half", channels=2, cells=1),
+    Recipe(epochs=2, batch_size=162, shift=1, flip=False),
 )
 
 
@@ -48,5 +51,17 @@ def test_it_repeats_by_seed_and_travels_to_other_processes() -> None:
 
 
 def test_what_plays_no_part_is_not_in_the_protocol() -> None:
-    assert not {"method", "sampler", "seed"} & {*STANDALONE.protocol["configuration"]}
-    assert STANDALONE.protocol["configuration"]["epochs"] == 2
+    assert not {"method", "sampler", "context", "seed", "init_from"} & {*STANDALONE.protocol["configuration"]}
+    others = STANDALONE.config.but(sampler="fair", context="bias", seed=3, init_from="elsewhere")
+    assert replace(STANDALONE, config=others).protocol == STANDALONE.protocol
+
+
+def test_what_plays_a_part_is_in_the_protocol() -> None:
+    protocol, configuration = STANDALONE.protocol, STANDALONE.protocol["configuration"]
+    assert configuration["recipe"]["epochs"] == 2
+    assert configuration["space"] == {"name": "nasbench201", "channels": 2, "cells": 1, "pool_conv": False}
+    assert (configuration["dataset"], configuration["split"], configuration["image_size"]) == ("digits", "half", 0)
+    assert StandaloneEvaluator(STANDALONE).protocol == {**protocol, "seed": 0}
+    for precision in ("auto", "float32", "bf16"):
+        made = replace(STANDALONE, recipe=replace(STANDALONE.recipe, precision=precision))
+        assert made.protocol["precision"] == used(precision, torch.device("cpu"))

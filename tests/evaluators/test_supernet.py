@@ -19,6 +19,7 @@ from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
 from oneshot.training.loop import train
+from oneshot.training.precision import used
 from oneshot.training.recipe import Recipe
 
 ARCH = (3, 1, 2, 4, 3, 2)
@@ -86,6 +87,21 @@ def test_modes_by_hand(mode: str, net: NasBench201Net, few: tuple[Images, Images
 def test_modes_differ(net: NasBench201Net, few: tuple[Images, Images]) -> None:
     losses = {SupernetEvaluator(net, ALL, *few, norm=mode, batch_size=16)([ARCH]).values[0].loss for mode in MODES}
     assert len(losses) == 5
+
+
+def test_the_protocol_names_what_the_predictions_depend_on(few: tuple[Images, Images]) -> None:
+    """The precision is the one in use, so that predictions of different machines are not taken for one another's."""
+    net, protocols = NasBench201Net(ALL, 2, 1), {}
+    for precision in ("auto", "float32", "bf16"):
+        evaluator = SupernetEvaluator(net, ALL, *few, norm="ema-3", batch_size=16, precision=precision)
+        protocols[precision] = evaluator([ARCH]).protocol
+        assert protocols[precision] == evaluator.protocol
+    assert protocols["float32"] == {
+        "evaluator": "supernet", "batch_norm": "ema-3", "calibration_images": 48, "batch_size": 16,
+        "validation_images": 64, "precision": "float32", "device": "cpu",
+    }  # fmt: skip
+    assert protocols["bf16"] == {**protocols["float32"], "precision": "bf16"}
+    assert protocols["auto"] == {**protocols["float32"], "precision": used("auto", torch.device("cpu"))}
 
 
 @pytest.mark.parametrize("mode", MODES)

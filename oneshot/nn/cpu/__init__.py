@@ -1,0 +1,1 @@
+"""Compiled loops over images on a CPU."""

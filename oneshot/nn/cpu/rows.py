@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -35,8 +36,24 @@ def channels(vector: Tensor, like: Tensor) -> Tensor:
 
 def is_rows(x: Tensor) -> bool:
     """Whether the loops can work on these images [B, C, H, W]; never without numba."""
+    if not _is_open:
+        return False
     on_cpu = x.device.type == "cpu" and x.dtype == torch.float32
     return on_cpu and x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and _kernels() is not None
+
+
+_is_open = True
+
+
+@contextmanager
+def without_loops() -> Iterator[None]:
+    """Inside, PyTorch's own operations run."""
+    global _is_open
+    before, _is_open = _is_open, False
+    try:
+        yield
+    finally:
+        _is_open = before
 
 
 def repeats(x: Tensor) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,36 @@ def test_replacing_is_all_or_nothing(tmp_path: Path) -> None:
     write_text(path, "new")
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
     assert path.read_text() == "new"
+
+
+def test_nobody_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is killed cleans nothing up: until the new content is whole and on disk, the old one is there."""
+    path, seen, synced = tmp_path / "a.json", list[str](), list[bytes]()
+    write_json(path, "old")
+    fsync, replace = os.fsync, Path.replace
+
+    def observed_fsync(descriptor: int) -> None:
+        seen.append(f"synced beside {path.read_text().strip()}")
+        synced.append(os.pread(descriptor, 100, 0))
+        fsync(descriptor)
+
+    def observed_replace(source: Path, target: Path) -> Path:
+        seen.append(f"{source.read_text().strip()} takes the place of {Path(target).read_text().strip()}")
+        return replace(source, target)
+
+    monkeypatch.setattr("oneshot.base.files.os.fsync", observed_fsync)
+    monkeypatch.setattr(Path, "replace", observed_replace)
+    with replacing(path) as temporary:
+        assert temporary != path
+        assert temporary.parent == path.parent  # within one file system, where a rename is atomic
+        temporary.write_text('"half')
+        assert path.read_text() == '"old"\n'
+        temporary.write_text('"new"\n')
+    assert seen == ['synced beside "old"', '"new" takes the place of "old"']
+    assert synced == [b'"new"\n']
+    assert path.read_text() == '"new"\n'
+    write_json(path, "newer")
+    assert seen[2:] == ['synced beside "new"', '"newer" takes the place of "new"']
 
 
 def test_json_round_trips_and_refuses_nan(tmp_path: Path) -> None:

@@ -1,31 +1,34 @@
-"""First-order DARTS against hand-computed mixtures, and its seams."""
+"""DARTS against hand-computed mixtures, and its seams."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from oneshot.data.source import Images
 from oneshot.gates import mixture
-from oneshot.methods.base import Batch
-from oneshot.methods.darts import Darts
+from oneshot.methods.darts import ORDERS, Darts, DartsSettings
 from oneshot.nn.choice import ChoiceBlock, Feature
 from oneshot.nn.operations import nasbench201
 from oneshot.spaces.nasbench201 import ALL, CONV, OPERATIONS
 from oneshot.supernets.nasbench201 import NasBench201Net
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
+from tests.oneshot.methods.stepping import PLAIN, Batch, Watched, prepared
+
+Few = tuple[Images, Images]
 
 
-def batch(few: tuple[Images, Images]) -> Batch:
-    train_images, valid = (part.subset(slice(0, 32)) for part in few)
-    held_out = (valid.normalised(valid.pixels), valid.labels)
-    images = train_images.normalised(train_images.pixels)
-    return Batch(images, train_images.labels, lambda: held_out, np.random.default_rng(0), F.cross_entropy)
+def batches(few: Few) -> tuple[Batch, Batch]:
+    """Of training images and of held-out ones."""
+    parts = (part.subset(slice(0, 32)) for part in few)
+    images, held_out = ((part.normalised(part.pixels), part.labels) for part in parts)
+    return images, held_out
 
 
 def test_a_mixture_by_hand() -> None:
@@ -35,7 +38,7 @@ def test_a_mixture_by_hand() -> None:
     alpha = torch.tensor([math.log(v) for v in (1, 2, 3, 4, 6)])
     y = block(Feature(x), tuple(enumerate(alpha.softmax(0).unbind())))
 
-    def conv(i: int) -> torch.Tensor:
+    def conv(i: int) -> Tensor:
         z = F.conv2d(F.relu(x), block.options[i].conv.weight, padding=i - 2)  # pyright: ignore
         return (z - z.mean((0, 2, 3), keepdim=True)) / (z.var((0, 2, 3), unbiased=False, keepdim=True) + 1e-5).sqrt()
 
@@ -43,46 +46,106 @@ def test_a_mixture_by_hand() -> None:
     assert torch.allclose(y, (2 * x + 3 * conv(2) + 4 * conv(3) + 6 * pool) / 16, atol=1e-5)
 
 
-def test_the_first_loss_moves_alphas_alone_and_the_second_weights_alone(few: tuple[Images, Images]) -> None:
+def test_the_gates_are_the_mixture_of_its_probabilities() -> None:
+    method = Darts(ALL)
+    with torch.no_grad():
+        for alpha in method.alphas:
+            alpha.normal_()
+    expected = mixture(ALL, [torch.softmax(alpha, 0) for alpha in method.alphas])
+    for gate, other in zip(method.gates(), expected, strict=True):
+        assert [option for option, _ in gate] == [0, 1, 2, 3, 4] == [option for option, _ in other]
+        assert torch.equal(torch.stack([w for _, w in gate]), torch.stack([w for _, w in other]))  # pyright: ignore
+
+
+def test_the_first_loss_moves_alphas_alone_and_the_second_weights_alone(few: Few) -> None:
     method, net = Darts(ALL), NasBench201Net(ALL, 4, 1)
-    losses = method.losses(net, batch(few), 0.0)
-    next(losses).backward()
+    step = prepared(net, method, *batches(few))
+    before = [p.detach().clone() for p in net.parameters()]
+    learned = []
+
+    class Stopping(Exception):
+        pass
+
+    def update(target: object) -> None:
+        learned.append(target)
+        raise Stopping
+
+    step.update = update  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(Stopping):
+        method.step(step)
+    assert learned == [method.architecture]
     assert all(alpha.grad is not None and alpha.grad.any() for alpha in method.alphas)
     assert all(p.grad is None for p in net.parameters())
-    for alpha in method.alphas:
-        alpha.grad = None
-    next(losses).backward()
+
+    step = prepared(net, method, *batches(few))
+    method.step(step)
+    alphas = [alpha.detach().clone() for alpha in method.alphas]
+    assert all(alpha.any() for alpha in alphas)
     assert all(alpha.grad is None for alpha in method.alphas)
     assert all(p.grad is not None for p in net.parameters())
-    assert next(losses, None) is None
+    assert all(torch.equal(p, old) for p, old in zip(net.parameters(), before, strict=True))
+    step.weights.optimizer.param_groups[0]["lr"] = 0.1
+    step.finish()
+    assert not any(torch.equal(p, old) for p, old in zip(net.parameters(), before, strict=True) if p.dim() == 4)
+    assert all(torch.equal(alpha, old) for alpha, old in zip(method.alphas, alphas, strict=True))
 
 
-def test_the_first_loss_is_of_held_out_images(few: tuple[Images, Images]) -> None:
-    method, net, given = Darts(ALL), NasBench201Net(ALL, 4, 1), batch(few)
+def test_the_first_loss_is_of_held_out_images(few: Few) -> None:
+    method, net, (images, held_out) = Darts(ALL), NasBench201Net(ALL, 4, 1), batches(few)
     gates = mixture(ALL, [torch.full((5,), 0.2)] * 6)
-    x, labels = given.held_out()
-    expected = F.cross_entropy(net(x, gates), labels)
-    first, second = method.losses(net, given, 0.0)
-    assert torch.allclose(first, expected, atol=1e-5)
-    assert torch.allclose(second, F.cross_entropy(net(given.images, gates), given.labels), atol=1e-5)
+    expected = F.cross_entropy(net(held_out[0], gates), held_out[1])
+    step = prepared(net, method, images, held_out)
+    method.step(step)
+    assert {name: len(losses) for name, losses in step.losses.items()} == {"valid_loss": 1, "loss": 1}
+    assert torch.allclose(step.losses["valid_loss"][0], expected, atol=1e-5)
+    moved = F.cross_entropy(net(images[0], method.gates()), images[1])
+    assert torch.allclose(step.losses["loss"][0], moved, atol=1e-5)
 
 
-def test_alphas_move_before_the_weights_are_trained(few: tuple[Images, Images]) -> None:
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_moves_the_alphas_is_the_gradient_on_held_out_images(order: str, few: Few) -> None:
+    """At a learning rate of zero all three orders are the first: Adam is handed that gradient of the held-out loss."""
+    images, held_out = batches(few)
+    method, net = Darts(ALL, DartsSettings(order)), NasBench201Net(ALL, 4, 1)
+    expected = []
+    for x, y in (held_out, images):
+        gates = method.gates()
+        loss = F.cross_entropy(net(x, gates), y)
+        expected.append(torch.autograd.grad(loss, list(method.alphas)))
+    given, optimizer = [], method.architecture.optimizer
+    optimizer.register_step_pre_hook(lambda *_: given.extend(p.grad.clone() for p in method.alphas))  # pyright: ignore
+    step = prepared(net, method, images, held_out)
+    step.weights.optimizer.param_groups[0]["lr"] = step.weights.optimizer.param_groups[1]["lr"] = 0.0
+    method.step(step)
+    for gradient, of_held_out, of_trained in zip(given, *expected, strict=True):
+        assert torch.allclose(gradient, of_held_out, rtol=1e-3, atol=1e-6)
+        assert not torch.allclose(gradient, of_trained, rtol=0.05, atol=1e-4)
+
+
+def test_alphas_move_before_the_weights_are_trained(few: Few) -> None:
     """Algorithm 1: the weights' loss sees the alphas of this step, not of the last."""
-    seen = []
+    net = Watched(NasBench201Net(ALL, 4, 1))
+    method = Darts(ALL, DartsSettings(arch_learning_rate=0.1, arch_weight_decay=0.0))
+    train(net, method, *few, Recipe(epochs=1, batch_size=96))
+    (_, first), (_, second) = net.seen
+    weights = [torch.stack([w for _, w in gates[0]]) for gates in (first, second)]  # pyright: ignore
+    assert torch.allclose(weights[0], torch.full((5,), 0.2))
+    alphas = method.alphas[0].detach()
+    assert alphas.abs().max() == pytest.approx(0.1, rel=1e-3)  # Adam's first step
+    assert torch.allclose(weights[1], alphas.softmax(0))
+    assert not weights[1].requires_grad
 
-    class Watched(Darts):
-        def losses(self, net, batch, progress):
-            losses = super().losses(net, batch, progress)
-            seen.append(self.alphas[0].detach().clone())
-            yield next(losses)
-            seen.append(self.alphas[0].detach().clone())
-            yield from losses
 
-    recipe = Recipe(epochs=1, batch_size=96, arch_learning_rate=0.1, arch_weight_decay=0.0)
-    train(NasBench201Net(ALL, 4, 1), Watched(ALL), few[0], few[0], recipe)
-    assert not seen[0].any()
-    assert seen[1].abs().max() == pytest.approx(0.1, rel=1e-3)  # Adam's first step
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_training_asks_for_held_out_images_where_alphas_learn(order: str, few: Few) -> None:
+    """Every pixel of a held-out image is 4, of the others 9."""
+    images, held_out = (replace(p, pixels=torch.full_like(p.pixels, v)) for p, v in zip(few, (9, 4), strict=True))
+    mark = float(held_out.normalised(held_out.pixels[:1]).mean())
+    net, method = Watched(NasBench201Net(ALL, 2, 1)), Darts(ALL, DartsSettings(order))
+    train(net, method, images, held_out, replace(PLAIN, epochs=1, batch_size=48))
+    asked = [int(float(x.mean()) == pytest.approx(mark)) for x, _ in net.seen]
+    one = {"first": [1, 0], "second": [0, 1, 0, 0, 0], "exact": [0, 1, 0]}[order]
+    assert asked == one * 2
 
 
 def test_derives_the_strongest_option_but_never_zero() -> None:
@@ -94,11 +157,11 @@ def test_derives_the_strongest_option_but_never_zero() -> None:
     assert Darts(CONV).derive() == (0,) * 6
 
 
-def test_its_architecture_is_looked_up_in_the_table(few: tuple[Images, Images]) -> None:
+def test_its_architecture_is_looked_up_in_the_table(few: Few) -> None:
     from oneshot.benchmarks.table import find
 
-    method = Darts(ALL)
-    train(NasBench201Net(ALL, 4, 1), method, *few, Recipe(epochs=2, batch_size=32, arch_learning_rate=0.05))
+    method = Darts(ALL, DartsSettings(arch_learning_rate=0.05))
+    train(NasBench201Net(ALL, 4, 1), method, *few, Recipe(epochs=2, batch_size=32))
     found = method.derive()
     assert found is not None
     table = find("nasbench201-digits")

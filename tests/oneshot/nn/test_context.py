@@ -13,7 +13,11 @@ from torch import Tensor
 
 from oneshot.gates import Priors, fixed, mixture
 from oneshot.nn.choice import ChoiceBlock, Feature, split
-from oneshot.nn.context import ALONE, Attention, Attention2, Bias, ContextWeights, Dependence, SharedBias, Split
+from oneshot.nn.contexts.attention import Attention, Attention2
+from oneshot.nn.contexts.base import ALONE, ContextWeights, Dependence
+from oneshot.nn.contexts.bias import Bias
+from oneshot.nn.contexts.shared_bias import SharedBias
+from oneshot.nn.contexts.split import Split
 from oneshot.nn.operations import nasbench201
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL, CONV, EDGES, NO_ZERO, NasBench201

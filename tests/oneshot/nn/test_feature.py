@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from oneshot.nn import feature
 from oneshot.nn.choice import ChoiceBlock
-from oneshot.nn.context import Given
+from oneshot.nn.contexts.base import Given
 from oneshot.nn.feature import Feature, normalised_later, repeated
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.operations import ReluConvNorm, nasbench201

@@ -13,7 +13,7 @@ from oneshot.base.state import load_optimizer, optimizer_state
 from oneshot.runs.folder import RunFolder
 from oneshot.training.state import load_network, network_state
 
-CONFIG = {"epochs": 3, "space": "x"}
+CONFIG = {"epochs": 3, "space": {"name": "x"}}
 
 
 def saved(path: Path) -> RunFolder:

@@ -17,7 +17,7 @@ def record(path: Path, finished: int, upto: int, epochs: int) -> list[int]:
     """The epochs after which the state was asked for."""
     asked = []
     folder = RunFolder(path)
-    recorder = Recorder(folder, finished, epochs, "cpu")
+    recorder = Recorder(folder, finished, epochs, {"device": "cpu"})
     for epoch in range(finished + 1, upto + 1):
         recorder(row(epoch), lambda epoch=epoch: asked.append(epoch) or {"w": torch.tensor([float(epoch)])})
     recorder.close()

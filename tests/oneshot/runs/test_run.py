@@ -10,20 +10,20 @@ import torch
 
 import oneshot
 from oneshot.base.provenance import environment, fingerprint
-from oneshot.runs.config import Config, flat
+from oneshot.registry import SPACES, registered_for_a_while
+from oneshot.runs.config import Chosen, Config, document
 from oneshot.runs.folder import RunFolder
 from oneshot.runs.run import build, network, open_run
 from oneshot.space import Arch, Decision, Space
-from oneshot.spaces import space_named
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 
-CONFIG = Config(dataset="digits", split="half", channels=2, cells=1)
+CONFIG = Config.of(dataset="digits", split="half", channels=2, cells=1)
 RECIPE = Recipe(epochs=1, batch_size=324, shift=0, flip=False)
 
 
 def test_a_run_is_opened_as_it_was_trained(tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path / "run", flat(CONFIG, RECIPE))
+    folder = RunFolder.create(tmp_path / "run", document(CONFIG, RECIPE))
     run = build(CONFIG, RECIPE, folder=folder)
     with pytest.raises(ValueError, match=r"holds no checkpoint yet; `oneshot train --out"):
         open_run(folder.path)
@@ -35,18 +35,22 @@ def test_a_run_is_opened_as_it_was_trained(tmp_path: Path) -> None:
         assert torch.equal(a, b)
     commit = folder.commit
     assert commit is not None
-    assert opened.provenance() == {"configuration": flat(CONFIG, RECIPE), "checkpoint": commit["sha256"], "epoch": 1}
+    assert opened.provenance() == {
+        "configuration": document(CONFIG, RECIPE),
+        "checkpoint": commit["sha256"],
+        "epoch": 1,
+    }
 
 
 def test_the_seed_makes_the_weights() -> None:
-    nets = [build(replace(CONFIG, seed=seed), RECIPE).net for seed in (0, 0, 1)]
+    nets = [build(CONFIG.but(seed=seed), RECIPE).net for seed in (0, 0, 1)]
     weights = [torch.cat([p.flatten() for p in net.parameters()]) for net in nets]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
 
 def test_a_checkpoint_of_another_width_does_not_fit(tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path / "run", flat(CONFIG, RECIPE))
+    folder = RunFolder.create(tmp_path / "run", document(CONFIG, RECIPE))
     run = build(CONFIG, RECIPE)
     train(run.net, run.method, run.train, run.valid, RECIPE, 0, folder)
     config = folder.path / "config.json"
@@ -55,7 +59,7 @@ def test_a_checkpoint_of_another_width_does_not_fit(tmp_path: Path) -> None:
         open_run(folder.path)
 
 
-def test_a_space_without_a_skeleton() -> None:
+def test_a_space_without_a_network() -> None:
     class Other(Space):
         def parse(self, text: str) -> Arch:
             return ()
@@ -66,8 +70,11 @@ def test_a_space_without_a_skeleton() -> None:
         def canonical(self, arch: Arch) -> Arch:
             return arch
 
-    with pytest.raises(ValueError, match="no network skeleton for the space other"):
-        network(Other("other", (Decision("d", ("a",)),)), CONFIG, 10)
+    with registered_for_a_while():
+        SPACES.register("other", Other("other", (Decision("d", ("a",)),)))
+        with pytest.raises(ValueError, match="the search space other has no network: register it with"):
+            network(Config(space=Chosen("other")), 10)
+        assert SPACES["other"].facts((0,)) == {}
 
 
 def test_options_that_cannot_apply() -> None:
@@ -75,16 +82,16 @@ def test_options_that_cannot_apply() -> None:
         with pytest.raises(ValueError, match=r"for image folders, .*expected 1 and 0, got"):
             build(CONFIG, recipe)
     for space in ("nasbench201", "nasbench101"):
-        with pytest.raises(ValueError, match=f"skeleton of {space} has no dropout: dropout must be 0, got 0.2"):
-            build(replace(CONFIG, space=space, dropout=0.2), RECIPE)
+        with pytest.raises(ValueError, match="dropout is a setting of space fairnas"):
+            build(CONFIG.but(space=space, dropout=0.2), RECIPE)
     with pytest.raises(ValueError, match="dropout must be at least 0 and below 1, got 1"):
-        replace(CONFIG, dropout=1.0)
+        CONFIG.but(space="fairnas", dropout=1.0)
 
 
 def test_dropout_reaches_the_network_alone_and_together() -> None:
-    config = replace(CONFIG, space="fairnas", dropout=0.25)
-    for affine in (False, True):
-        net = network(space_named("fairnas"), config, 10, affine)
+    config = CONFIG.but(space="fairnas", dropout=0.25)
+    for arch in (None, (0,) * 19):
+        net = network(config, 10, arch)
         assert [module.p for module in net.modules() if isinstance(module, torch.nn.Dropout)] == [0.25]
 
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from oneshot.samplers.best_of import best_of, best_quantile, expected_best, trained_vae
-from oneshot.samplers.encoding import ByNumbers, Independent
-from oneshot.samplers.exact_edges import encoding_of
+from oneshot.samplers.encoding import ByNumbers, Independent, encoding_of
 from oneshot.samplers.vae import VaeSettings
 from oneshot.space import Arch
 from oneshot.spaces.nasbench101 import ALL

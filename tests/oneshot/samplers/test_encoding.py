@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from oneshot.samplers.encoding import ByNumbers, Independent, allowed, drawn_options
-from oneshot.samplers.exact_edges import ExactEdges, encoding_of
-from oneshot.spaces import SPACES
+from oneshot.registry import SPACES
+from oneshot.samplers.encoding import ByNumbers, Independent, allowed, drawn_options, encoding_of
+from oneshot.samplers.exact_edges import ExactEdges
 from oneshot.spaces.nasbench101 import ALL, EDGES, NasBench101
 from oneshot.spaces.nasbench101_cell import OPERATIONS
 from oneshot.spaces.nasbench201 import CONV

@@ -11,12 +11,11 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from oneshot.samplers.encoding import Independent
-from oneshot.samplers.exact_edges import encoding_of
+from oneshot.registry import SPACES
+from oneshot.samplers.encoding import Independent, encoding_of
 from oneshot.samplers.uniform import Uniform
 from oneshot.samplers.vae import Vae, VaeNet, VaeSettings
 from oneshot.space import Arch, Decision
-from oneshot.spaces import SPACES
 from oneshot.spaces.sequential import Sequential, sequential
 
 SPACE = sequential("chain", "abcd", 6)

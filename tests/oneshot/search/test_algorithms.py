@@ -12,10 +12,10 @@ from oneshot.benchmarks.table import find
 from oneshot.evaluators.store import Stored
 from oneshot.evaluators.table import TableEvaluator
 
-from oneshot.samplers.listed import Among
+from oneshot.samplers.listed import Listed
 from oneshot.samplers.uniform import Uniform
 from oneshot.search.base import Candidate, Search, Task
-from oneshot.search.costs import formula, measures
+from oneshot.search.costs import measures
 from oneshot.search.evolution import Evolution
 from oneshot.search.nsga2 import Nsga2
 from oneshot.search.random import Random
@@ -33,9 +33,7 @@ ALGORITHMS: dict[str, Search] = {
 
 
 def costs_of(space: Space) -> Any:
-    cost = formula(space)
-    assert cost is not None
-    return measures(cost)
+    return measures(space.cost)
 
 
 COSTS = costs_of(ALL)
@@ -49,7 +47,7 @@ def agreement(arch: Arch) -> float:
 def searched(algorithm: Search, seed: int = 0, start: list[Arch] | None = None, **how: Any) -> Task:
     how = {"evaluator": Formula(ALL, agreement), "measures": COSTS, "objectives": ("params",)} | how
     task = Task(**how)
-    given = Among(task.space, [task.space.format(arch) for arch in start]) if start else None
+    given = Listed(task.space, [task.space.format(arch) for arch in start]) if start else None
     algorithm(task, Uniform(task.space), np.random.default_rng(seed), given)
     return task
 
@@ -90,7 +88,7 @@ class TestSearch:
         table = TableEvaluator(find("nasbench201-digits"))
         how: dict[str, Any] = {"known": table.knows, "measures": COSTS, "objectives": ("params",)}
         whole = Task(Stopping(table), **how)
-        rows = Among(table.space, table.benchmark.strings)
+        rows = Listed(table.space, table.benchmark.strings)
         algorithm(whole, rows, np.random.default_rng(0))
         with pytest.raises(KeyboardInterrupt):
             algorithm(Task(Stored(Stopping(table, 17), tmp_path / "p"), **how), rows, np.random.default_rng(0))
@@ -162,7 +160,7 @@ def test_nsga2_finds_the_front_of_a_table(seed: int, real_data: Path) -> None:
 
 def test_nsga2_covers_the_front_of_the_shipped_table_better_than_random_search() -> None:
     table = TableEvaluator(find("nasbench201-digits"))
-    rows, everything = Among(table.space, table.benchmark.strings), Task(table, COSTS, ("params",))
+    rows, everything = Listed(table.space, table.benchmark.strings), Task(table, COSTS, ("params",))
     everything.evaluate(table.benchmark.archs, 0)
     least, most = (pick(c.costs[0] for c in everything.found) for pick in (min, max))
 
@@ -180,7 +178,7 @@ def test_nsga2_covers_the_front_of_the_shipped_table_better_than_random_search()
     assert evolved == pytest.approx(brute, abs=0.3)
 
 
-def searched_rows(algorithm: Search, table: TableEvaluator, rows: Among, seed: int) -> Task:
+def searched_rows(algorithm: Search, table: TableEvaluator, rows: Listed, seed: int) -> Task:
     task = Task(table, COSTS, ("params",), known=table.knows)
     algorithm(task, rows, np.random.default_rng(seed))
     return task

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from oneshot.samplers.fair import StrictlyFair
-from oneshot.samplers.listed import Among
+from oneshot.samplers.listed import Listed
 from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.search.base import Task, collect, first_population, stream
 from oneshot.spaces.nasbench201 import ALL, CONV
@@ -102,7 +102,7 @@ def test_collected_are_new_and_different_functions() -> None:
 
 def test_the_first_population_is_filled_from_the_next_sampler() -> None:
     rng, given = np.random.default_rng(0), list(CONV)[:3]
-    start = Among(CONV, [CONV.format(arch) for arch in given])
+    start = Listed(CONV, [CONV.format(arch) for arch in given])
     archs = first_population(Task(Formula(CONV, mixed)), 10, rng, start, StrictlyFair(CONV))
     assert sorted(archs[:3]) == given
     assert len(set(archs)) == 10
@@ -118,4 +118,4 @@ def test_limits_that_nothing_satisfies_end_in_an_error() -> None:
 
 def test_an_empty_start_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one architecture of nasbench201 to draw from, got none"):
-        Among(ALL, [])
+        Listed(ALL, [])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from oneshot.registry import SPACES
 from oneshot.samplers.uniform import Uniform
 from oneshot.search.nasbench101 import EdgeSwaps
-from oneshot.search.variation import ByDecision, Variation, variation_of
-from oneshot.space import Arch
-from oneshot.spaces import SPACES
+from oneshot.search.variation import ByDecision, variation_of
+from oneshot.space import Arch, Space
 from oneshot.spaces.nasbench101 import ALL as CELLS
 from oneshot.spaces.nasbench101 import EDGES
 from oneshot.spaces.nasbench201 import ALL, NasBench201
@@ -17,7 +17,7 @@ from oneshot.spaces.nasbench201 import ALL, NasBench201
 PARENT, OTHER = (0, 1, 2, 3, 4, 0), (1, 1, 3, 3, 0, 0)
 
 
-@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+@pytest.mark.parametrize("space", SPACES.values(), ids=list(SPACES))
 def test_descendants_have_options_of_the_space(space) -> None:
     variation, rng = variation_of(space), np.random.default_rng(0)
     one, other = Uniform(space).draw(2, rng)
@@ -80,17 +80,23 @@ def test_a_fixed_edge_never_moves() -> None:
     assert EdgeSwaps(only).mutate(none, 1.0, np.random.default_rng(0)) == none
 
 
+class Reversing:
+    def __init__(self, space: Space) -> None:
+        self.space = space
+
+    def mutate(self, arch: Arch, rate: float, rng: np.random.Generator) -> Arch:
+        return arch[::-1]
+
+    def crossover(self, one: Arch, other: Arch, rng: np.random.Generator) -> Arch:
+        return one
+
+
 def test_a_space_may_bring_its_own() -> None:
-    class Reversing(NasBench201):
-        def mutate(self, arch: Arch, rate: float, rng: np.random.Generator) -> Arch:
-            return arch[::-1]
+    class Named(NasBench201):
+        variation = f"{__name__}:Reversing"
 
-        def crossover(self, one: Arch, other: Arch, rng: np.random.Generator) -> Arch:
-            return one
-
-    space = Reversing("reversing", ALL.decisions)
-    variation = variation_of(space)
-    assert isinstance(variation, Variation)
+    variation = variation_of(Named("reversing", ALL.decisions))
+    assert isinstance(variation, Reversing)
     assert variation.mutate(PARENT, 0.1, np.random.default_rng(0)) == PARENT[::-1]
     assert isinstance(variation_of(ALL), ByDecision)
     assert isinstance(variation_of(CELLS), EdgeSwaps)

@@ -300,10 +300,11 @@ def test_a_mixture_of_everything_reaches_every_weight_of_an_edge() -> None:
 def test_a_supernet_trains(few: tuple[Images, Images]) -> None:
     """Through the loop, on real images: every weight moves, and the loss falls."""
     net, rows = NasBench101Net(ALL, 8, 1).to(memory_format=torch.channels_last), list[Any]()  # pyright: ignore
-    recipe = Recipe(epochs=12, batch_size=16, shift=0, flip=False)
+    recipe = Recipe(epochs=24, batch_size=16, shift=0, flip=False)
     first = {name: p.detach().clone() for name, p in net.named_parameters()}
     train(net, SinglePath(ALL, Uniform(ALL)), *few, recipe, on_epoch=rows.append)
-    assert rows[-1]["loss"] < rows[0]["loss"] - 0.1
+    losses = [row["loss"] for row in rows]
+    assert sum(losses[-4:]) / 4 < sum(losses[:4]) / 4 - 0.1  # an epoch is six paths, by chance good or bad ones
     assert sum(torch.equal(p, first[name]) for name, p in net.named_parameters()) == 0
 
 

@@ -19,7 +19,7 @@ from oneshot.methods.single_path import SinglePath
 from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.space import Arch
 from oneshot.spaces.nasnet import ALL, EDGES, layout, live_edges, nasnet
-from oneshot.supernets.nasnet import NasNetNet
+from oneshot.supernets.nasnet import NasNetNet, NasNetSkeleton
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 
@@ -31,6 +31,10 @@ KNOWN = [
     ONE,
 ]
 ARCHS = [*KNOWN, *distinct(ALL, 4, np.random.default_rng(0))]
+
+
+def sized(channels: int, cells: int) -> NasNetSkeleton:
+    return NasNetSkeleton(channels=channels, cells=cells)
 
 
 def params(net: nn.Module) -> int:
@@ -77,7 +81,7 @@ def twin(net: NasNetNet, x: Tensor, arch: Arch) -> Tensor:
     names = ALL.operations(arch)
     before = last = net.stem(x)
     cell: Any
-    for cell, reduces in zip(net.blocks, layout(net.cells), strict=True):
+    for cell, reduces in zip(net.blocks, layout(net.settings.cells), strict=True):
         nodes: list[Tensor] = []
         for source, projection in zip((before, last), cell.projections.values(), strict=True):
             if source.shape[2] > last.shape[2]:
@@ -99,7 +103,7 @@ def twin(net: NasNetNet, x: Tensor, arch: Arch) -> Tensor:
 @pytest.mark.parametrize("memory", [torch.channels_last, torch.contiguous_format])
 def test_forward_and_gradients_equal_the_twin(memory: torch.memory_format) -> None:
     """On architectures that reach every node; in double precision, as pooling the maximum jumps."""
-    net = NasNetNet(ALL, 2, 1).double().to(memory_format=memory)  # pyright: ignore[reportCallIssue]
+    net = NasNetNet(ALL, sized(2, 1)).double().to(memory_format=memory)  # pyright: ignore[reportCallIssue]
     x = torch.randn(4, 3, 16, 16).double().contiguous(memory_format=memory)
     archs = [
         arch for arch in distinct(ALL, 30, np.random.default_rng(1)) if all(arch[i] or arch[i + 1] for i in (0, 14))
@@ -125,7 +129,7 @@ def test_forward_and_gradients_equal_the_twin(memory: torch.memory_format) -> No
 def test_formula_is_what_a_stand_alone_network_does(
     arch: Arch, channels: int, cells: int, classes: int, size: int
 ) -> None:
-    net = NasNetNet(ALL.only(arch), channels, cells, classes, affine=True)
+    net = NasNetNet(ALL.only(arch), sized(channels, cells), classes, affine=True)
     expected = ALL.cost(arch, channels=channels, cells=cells, classes=classes, image_size=size)
     got = counted(net, fixed(net.space, ONE), size)
     assert got.params == expected.params == params(net)
@@ -134,10 +138,10 @@ def test_formula_is_what_a_stand_alone_network_does(
 
 @pytest.mark.parametrize("affine", [True, False])
 def test_a_stand_alone_network_is_a_path_of_the_supernet(affine: bool) -> None:
-    whole, x = NasNetNet(ALL, 4, 1, affine=affine), torch.randn(4, 3, 16, 16)
+    whole, x = NasNetNet(ALL, sized(4, 1), affine=affine), torch.randn(4, 3, 16, 16)
     state = whole.state_dict()
     for arch in ARCHS:
-        alone = NasNetNet(ALL.only(arch), 4, 1, affine=affine)
+        alone = NasNetNet(ALL.only(arch), sized(4, 1), affine=affine)
         for name, tensor in alone.state_dict().items():
             found = re.match(r"blocks\.(\d+)\.edges\.(\d+)\.options\.", name)
             if found:
@@ -154,7 +158,7 @@ def test_a_stand_alone_network_is_a_path_of_the_supernet(affine: bool) -> None:
 
 
 def test_only_what_is_live_is_computed() -> None:
-    net, ran = NasNetNet(ALL, 2, 2), list[tuple[int, int, int]]()
+    net, ran = NasNetNet(ALL, sized(2, 2)), list[tuple[int, int, int]]()
     for number, cell in enumerate(net.blocks):
         for edge, block in cell.edges.items():  # pyright: ignore
             for option, module in enumerate(block.options):
@@ -171,7 +175,7 @@ def test_only_what_is_live_is_computed() -> None:
 
 def test_nodes_that_nothing_reaches_are_zeros() -> None:
     """One edge alone: three quarters of what the last cell gives are zeros; without any edge, all of it."""
-    net, seen = NasNetNet(ALL, 2, 1), list[Tensor]()
+    net, seen = NasNetNet(ALL, sized(2, 1)), list[Tensor]()
     net.classifier.register_forward_hook(lambda m, inputs, output: seen.append(inputs[0]))
     x = torch.randn(2, 3, 8, 8)
     net(x, fixed(ALL, KNOWN[1])).sum().backward()
@@ -182,7 +186,7 @@ def test_nodes_that_nothing_reaches_are_zeros() -> None:
 
 def test_a_one_hot_mixture_equals_the_fixed_path() -> None:
     small = nasnet(("none", "skip_connect", "sep_conv_3x3"), "small")
-    net, x = NasNetNet(small, 2, 1), torch.randn(4, 3, 8, 8)
+    net, x = NasNetNet(small, sized(2, 1)), torch.randn(4, 3, 8, 8)
     arch = (2, 1, 0, 2, 1, 0, 0, 2, 1, 1, 2, 0, 0, 1) * 2
     hot = [F.one_hot(torch.tensor(i), 3).float() for i in arch]
     assert torch.allclose(net(x, mixture(small, hot)), net(x, fixed(small, arch)), atol=1e-5)
@@ -202,12 +206,18 @@ def test_parameters_of_the_supernet() -> None:
 def test_a_supernet_trains_on_cifar10(cifar_few: tuple[Images, Images]) -> None:
     """On every fourth pixel of every fourth row."""
     images, valid = (replace(part, pixels=part.pixels[:, ::4, ::4].contiguous()) for part in cifar_few)
-    net, losses = NasNetNet(ALL, 4, 1).to(memory_format=torch.channels_last), list[float]()  # pyright: ignore
+    net, losses = NasNetNet(ALL, sized(4, 1)).to(memory_format=torch.channels_last), list[float]()  # pyright: ignore
     recipe = Recipe(epochs=24, batch_size=32, learning_rate=0.02, gradient_clip=5.0, shift=0, flip=False)
     train(net, SinglePath(ALL, Uniform(ALL)), images, valid, recipe, on_epoch=lambda row: losses.append(row["loss"]))
     assert sum(losses[-4:]) / 4 < sum(losses[:4]) / 4 - 0.1
 
 
 def test_sizes_must_be_positive() -> None:
-    with pytest.raises(ValueError, match="must be positive, got 16, 0, 10"):
-        NasNetNet(ALL, cells=0)
+    with pytest.raises(ValueError, match="cells must be at least 1, got 0"):
+        sized(16, 0)
+    with pytest.raises(ValueError, match="classes must be positive, got 0"):
+        NasNetNet(ALL, classes=0)
+    with pytest.raises(ValueError, match="bottleneck must divide the 6 channels, got 4"):
+        NasNetSkeleton(channels=6, bottleneck=4)
+    with pytest.raises(ValueError, match="drop_path must be at least 0 and below 1, got 1"):
+        NasNetSkeleton(drop_path=1.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,11 @@ from oneshot.data.source import Images
 from oneshot.gates import fixed, mixture
 from oneshot.methods.single_path import SinglePath
 from oneshot.nn.choice import split
-from oneshot.nn.context import Attention, Attention2, Bias, ContextWeights, Dependence, Given, SharedBias, Split
+from oneshot.nn.contexts.attention import Attention, Attention2
+from oneshot.nn.contexts.base import ContextWeights, Dependence, Given
+from oneshot.nn.contexts.bias import Bias
+from oneshot.nn.contexts.shared_bias import SharedBias
+from oneshot.nn.contexts.split import Split
 from oneshot.nn.feature import Feature
 from oneshot.nn.mobile import InvertedResidual
 from oneshot.runs.config import Config
@@ -25,7 +28,6 @@ from oneshot.runs.folder import RunFolder
 from oneshot.runs.run import network
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch
-from oneshot.spaces import space_named
 from oneshot.spaces.fairnas import ALL, FairNas, fairnas, layers
 from oneshot.spaces.sequential import Layer, sequential
 from oneshot.supernets.fairnas import FairNasNet
@@ -51,7 +53,7 @@ def own(dependence: Dependence | None) -> SequentialNet:
 
 def fair(weights: type[ContextWeights] | None, depth: int = 1, space: FairNas = ALL) -> FairNasNet:
     torch.manual_seed(1)
-    dependence = None if weights is None else Dependence(weights, depth)
+    dependence = None if weights is None else Dependence(weights, depth, split_epoch=2 if weights.splits else 0)
     net = FairNasNet(space, 2, 10, dependence=dependence)
     return net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
@@ -190,7 +192,7 @@ def test_attention_is_not_cancelled() -> None:
 Few = tuple[Images, Images]
 # images of one pixel in two channels: what is constant there has gradients without bound
 SHORT = Recipe(epochs=4, batch_size=32, shift=1, flip=False, learning_rate=0.05, gradient_clip=1.0)
-CASES = {Bias: (2, SHORT), Split: (1, replace(SHORT, split_epoch=2)), Attention: (1, SHORT)}
+CASES = {Bias: (2, SHORT), Split: (1, SHORT), Attention: (1, SHORT)}
 
 
 class Stop(Exception):
@@ -260,12 +262,12 @@ def test_predictions_right_after_the_split_and_later(mode: str, few: Few) -> Non
 
 
 def test_the_catalogue_hands_it_on_or_refuses() -> None:
-    config = Config(channels=2, depth=2, context="bias")
-    net = network(ALL, config, 10)
+    config = Config.of(space="fairnas", channels=2, depth=2, context="bias")
+    net = network(config, 10)
     assert isinstance(net, FairNasNet)
     assert isinstance(net.contexts, Bias)
     assert net.contexts.priors.before[:4] == ((), (0,), (0, 1), (1, 2))
     with pytest.raises(ValueError, match=r"context must be none for nasbench101.*, got bias: weights depend on"):
-        network(space_named("nasbench101"), config, 10)
+        network(config.but(space="nasbench101"), 10)
     with pytest.raises(ValueError, match="depth must be from 1 to 18 for 19 choices, got 19"):
-        network(ALL, replace(config, depth=19), 10)
+        network(config.but(depth=19), 10)

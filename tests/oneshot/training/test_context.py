@@ -15,30 +15,29 @@ from torch import Tensor, nn
 from oneshot.data.source import Images
 from oneshot.gates import fixed
 from oneshot.methods.base import Method
-from oneshot.methods.darts import Darts
+from oneshot.methods.darts import Darts, DartsSettings
 from oneshot.methods.single_path import SinglePath
 from oneshot.nn.choice import ChoiceBlock, split
-from oneshot.runs.config import Config, flat, unflat
+from oneshot.runs.config import Config, document
 from oneshot.runs.folder import RunFolder
 from oneshot.runs.run import build, initialise, network, open_run
 from oneshot.samplers.balanced import Balanced
+from oneshot.samplers.base import Sampler
 from oneshot.samplers.fair import StrictlyFair
 from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.space import Arch
-from oneshot.spaces import space_named
 from oneshot.spaces.nasbench201 import ALL, CONV
-from oneshot.training.loop import _split, train
-from oneshot.training.optimizers import of_weights
+from oneshot.training.loop import train
+from oneshot.training.optimizers import of_weights, take_over
 from oneshot.training.recipe import Recipe
 from oneshot.training.state import load_network, network_state
 
-SHORT = Recipe(epochs=4, batch_size=32, shift=1, flip=False, learning_rate=0.05, arch_learning_rate=0.01)
-SPLIT = replace(SHORT, split_epoch=2)
+SHORT = Recipe(epochs=4, batch_size=32, shift=1, flip=False, learning_rate=0.05)
 METHODS: dict[str, Callable[[], Method]] = {
     "uniform": lambda: SinglePath(ALL, Uniform(ALL)),
     "fair": lambda: SinglePath(ALL, StrictlyFair(ALL)),
     "balanced": lambda: SinglePath(ALL, Balanced(ALL)),
-    "darts": lambda: Darts(ALL),
+    "darts": lambda: Darts(ALL, DartsSettings(arch_learning_rate=0.01)),
 }
 MODES = ("inherit", "batch", "ema-3", "reset-ema-3", "reset-cumulative-3")
 Few = tuple[Images, Images]
@@ -46,12 +45,13 @@ Few = tuple[Images, Images]
 
 def supernet(context: str = "none", space: str = "nasbench201", **more: object) -> nn.Module:
     torch.manual_seed(1)
-    config = Config(space=space, channels=4, cells=1, context=context, **more)  # pyright: ignore[reportArgumentType]
-    return network(space_named(space), config, 10).to(memory_format=torch.channels_last)  # pyright: ignore
+    more = {"split_epoch": 2} | more if context == "split" else more
+    config = Config.of(space=space, channels=4, cells=1, context=context, **more)
+    return network(config, 10).to(memory_format=torch.channels_last)  # pyright: ignore
 
 
 def everything(net: nn.Module, method: Method) -> list[Tensor]:
-    return [*net.state_dict().values(), *(p.detach() for p in method.arch_parameters())]
+    return [*net.state_dict().values(), *method.state_dict().values()]
 
 
 class Stop(Exception):
@@ -59,11 +59,11 @@ class Stop(Exception):
 
 
 CASES = {
-    **{f"split {name}": ("split", SPLIT, make) for name, make in METHODS.items()},
+    **{f"split {name}": ("split", SHORT, make) for name, make in METHODS.items()},
     **{f"bias {name}": ("bias", SHORT, make) for name, make in METHODS.items()},
     "shared-bias": ("shared-bias", SHORT, METHODS["uniform"]),
     "attention-2": ("attention-2", SHORT, METHODS["fair"]),
-    "split muon": ("split", replace(SPLIT, optimizer="muon", learning_rate=0.01), METHODS["uniform"]),
+    "split muon": ("split", replace(SHORT, optimizer="muon", learning_rate=0.01), METHODS["uniform"]),
     "bias muon": ("bias", replace(SHORT, optimizer="muon", learning_rate=0.01), METHODS["uniform"]),
 }
 
@@ -106,7 +106,9 @@ def test_at_the_split_every_copy_is_the_weights_statistics_and_momentum(optimize
     before = {n: p for n, p in net.named_parameters()}
     momentum = {n: {k: v.clone() for k, v in weights.state[p].items()} for n, p in before.items()}
     step = {n: b.clone() for n, b in net.state_dict().items()}
-    made = _split(net, weights, recipe)
+    origins = split(net)
+    made = of_weights(net, recipe)
+    take_over(made, weights, origins)
     after, copies = dict(net.named_parameters()), 0
     for name, value in net.state_dict().items():
         assert torch.equal(value, step[first_copy(name)]), name
@@ -143,7 +145,7 @@ def test_right_after_the_split_predictions_are_bit_identical(mode: str, few: Few
 def test_every_mode_recalibrates_the_copies_that_run(mode: str, few: Few) -> None:
     """The same as a baseline into which the architecture's copies were put by hand."""
     net = supernet("split")
-    train(net, METHODS["fair"](), *few, SPLIT)
+    train(net, METHODS["fair"](), *few, SHORT)
     for arch in distinct(ALL, 4, np.random.default_rng(1)):
         base = supernet()
         state = {k: v for k, v in net.state_dict().items() if k in base.state_dict()}
@@ -173,10 +175,8 @@ def test_evaluation_leaves_the_network_alone(context: str, mode: str, few: Few) 
     assert all(torch.equal(value, net.state_dict()[name]) for name, value in before.items())
 
 
-class Paths:
+class Paths(Sampler):
     """The given architectures one after another, the last one for ever."""
-
-    group = 1
 
     def __init__(self, *archs: Arch) -> None:
         self.archs = list(archs)
@@ -187,8 +187,8 @@ class Paths:
 
 def test_an_unseen_copy_keeps_the_weights_at_the_split(few: Few) -> None:
     """One step before the split, and one after it in the context (1, 1)."""
-    recipe = Recipe(epochs=2, batch_size=96, shift=0, flip=False, split_epoch=1, weight_decay=0.1)
-    net, until = supernet("split", "nasbench201-conv"), supernet("split", "nasbench201-conv")
+    recipe = Recipe(epochs=2, batch_size=96, shift=0, flip=False, weight_decay=0.1)
+    net, until = (supernet("split", "nasbench201-conv", split_epoch=1) for _ in range(2))
     train(net, SinglePath(CONV, Paths((0, 1, 0, 1, 0, 1), (1, 1, 1, 1, 1, 1))), *few, recipe)
     rate = recipe.rate(0.5)
     short = Recipe(epochs=1, batch_size=96, shift=0, flip=False, weight_decay=0.1, final_learning_rate=rate)
@@ -245,7 +245,7 @@ def test_until_the_split_it_is_the_baseline_and_then_more(few: Few) -> None:
         net,
         METHODS["uniform"](),
         *few,
-        SPLIT,
+        SHORT,
         on_epoch=lambda row: states.append(network_state(net)["net.stem.0.weight"].clone()),
     )
     assert torch.equal(states[1], states[5])
@@ -255,13 +255,13 @@ def test_until_the_split_it_is_the_baseline_and_then_more(few: Few) -> None:
     assert any(not torch.equal(b.options[3].conv.weight, b.options[8].conv.weight) for b in blocks)  # pyright: ignore
 
 
-def test_training_a_split_network_again_is_a_second_split(few: Few) -> None:
+def test_a_second_split_is_refused() -> None:
     net = supernet("split")
-    train(net, METHODS["uniform"](), *few, SPLIT)
+    split(net)
     with pytest.raises(ValueError, match="the weights are split already, into 5 contexts"):
-        train(net, METHODS["uniform"](), *few, SPLIT)
+        split(net)
     with pytest.raises(ValueError, match="no weights to split"):
-        train(supernet(), METHODS["uniform"](), *few, SPLIT)
+        split(supernet())
 
 
 @pytest.mark.parametrize(("context", "name"), [("bias", "context weights"), ("split", "copies of split weights")])
@@ -275,12 +275,12 @@ def test_a_checkpoint_of_another_context_is_named(context: str, name: str) -> No
         load_network(base, network_state(net))
 
 
-DIGITS = Config(dataset="digits", split="half", channels=2, cells=1)
+DIGITS = Config.of(dataset="digits", split="half", channels=2, cells=1)
 ONCE = Recipe(epochs=2, batch_size=324, shift=0, flip=False)
 
 
 def trained(path: Path, config: Config, recipe: Recipe) -> RunFolder:
-    folder = RunFolder.create(path, flat(config, recipe))
+    folder = RunFolder.create(path, document(config, recipe))
     run = build(config, recipe, folder=folder)
     initialise(run)
     train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder)
@@ -291,25 +291,25 @@ def test_init_from_converts_deliberately(tmp_path: Path) -> None:
     """Into biases of zero, into what is yet to split, back without the biases; but not out of a split."""
     base = trained(tmp_path / "base", DIGITS, ONCE)
     state = open_run(base.path).net.state_dict()
-    for context, recipe in (("bias", ONCE), ("attention", ONCE), ("split", replace(ONCE, split_epoch=1))):
-        run = build(replace(DIGITS, context=context, init_from=str(base.path)), recipe)
+    for context in ("bias", "attention", {"name": "split", "split_epoch": 1}):
+        run = build(DIGITS.but(context=context, init_from=str(base.path)), ONCE)
         initialise(run)
         own = run.net.state_dict()
         assert all(torch.equal(value, own[name]) for name, value in state.items())
         assert all(name.startswith("contexts.") for name in own.keys() - state.keys())
         assert context != "bias" or not any(own[name].any() for name in own.keys() - state.keys())
-    biased = trained(tmp_path / "bias", replace(DIGITS, context="bias", init_from=str(base.path)), ONCE)
-    back = build(replace(DIGITS, init_from=str(biased.path)), ONCE)
+    biased = trained(tmp_path / "bias", DIGITS.but(context="bias", init_from=str(base.path)), ONCE)
+    back = build(DIGITS.but(init_from=str(biased.path)), ONCE)
     initialise(back)
     shared = open_run(biased.path).net.state_dict()
     assert all(torch.equal(value, shared[name]) for name, value in back.net.state_dict().items())
-    apart = trained(tmp_path / "split", replace(DIGITS, context="split"), replace(ONCE, split_epoch=1))
+    apart = trained(tmp_path / "split", DIGITS.but(context="split", split_epoch=1), ONCE)
     with pytest.raises(ValueError, match="the checkpoint has copies of split weights that the network lacks"):
-        initialise(build(replace(DIGITS, init_from=str(apart.path)), ONCE))
+        initialise(build(DIGITS.but(init_from=str(apart.path)), ONCE))
     with pytest.raises(FileNotFoundError, match=r"has no config\.json"):
-        initialise(build(replace(DIGITS, init_from=str(tmp_path / "nothing")), ONCE))
+        initialise(build(DIGITS.but(init_from=str(tmp_path / "nothing")), ONCE))
     with pytest.raises(ValueError, match="is a run of space nasbench201, this one is of nasbench201-conv"):
-        initialise(build(replace(DIGITS, space="nasbench201-conv", init_from=str(base.path)), ONCE))
+        initialise(build(DIGITS.but(space="nasbench201-conv", init_from=str(base.path)), ONCE))
 
 
 @pytest.mark.parametrize("split_epoch", [1, 2])
@@ -318,8 +318,8 @@ def test_a_run_is_opened_as_it_was_when_it_was_saved(
 ) -> None:
     """Stopped after two of three epochs: with a split before the second it has its copies, after the second not yet."""
     monkeypatch.setattr("oneshot.runs.recording.CHECKPOINT_SECONDS", 0.0)
-    config, recipe = replace(DIGITS, context="split"), replace(ONCE, epochs=3, split_epoch=split_epoch)
-    folder = RunFolder.create(tmp_path / "run", flat(config, recipe))
+    config, recipe = DIGITS.but(context="split", split_epoch=split_epoch), replace(ONCE, epochs=3)
+    folder = RunFolder.create(tmp_path / "run", document(config, recipe))
     run = build(config, recipe, folder=folder)
 
     def stop(row) -> None:
@@ -335,52 +335,32 @@ def test_a_run_is_opened_as_it_was_when_it_was_saved(
 
 
 @pytest.mark.parametrize(
-    ("config", "recipe", "words"),
+    ("config", "words"),
     [
-        ({"context": "split"}, {}, "context split and a split_epoch from 1 to 3 belong together"),
-        ({"context": "bias"}, {"split_epoch": 2}, "got context bias and split_epoch 2"),
-        ({}, {"split_epoch": 2}, "got context none and split_epoch 2"),
+        ({"context": "split"}, "split_epoch must lie inside the 4 epochs, from 1 to 3, got 125"),
+        ({"context": "split", "split_epoch": 4}, "split_epoch must lie inside the 4 epochs, from 1 to 3, got 4"),
+        ({"context": "split", "split_epoch": 0}, "split_epoch must be at least 1, got 0"),
+        ({"context": "bias", "split_epoch": 2}, "split_epoch is a setting of context split"),
+        ({"split_epoch": 2}, "split_epoch is a setting of context split"),
+        ({"context": "split", "depth": 2}, "depth is a setting of context bias"),
         (
             {"context": "biass"},
-            {},
-            "no context 'biass'; there are none, bias, shared-bias, attention, attention-2, split",
+            "no context 'biass'; there are none, bias, shared-bias, attention, .*; did",
         ),
-        ({"context": "bias", "depth": 6}, {}, "depth must be from 1 to 5 for 6 choices, got 6"),
+        ({"context": "bias", "depth": 6}, "depth must be from 1 to 5 for 6 choices, got 6"),
+        ({"context": "bias", "depth": 0}, "depth must be at least 1, got 0"),
+        ({"context": "bias", "priors": "chain"}, "priors must be order or graph, got 'chain'"),
+        ({"context": "bias", "space": "nasbench101"}, "context must be none for nasbench101, got bias"),
     ],
 )
-def test_bad_configurations(config: dict, recipe: dict, words: str) -> None:
+def test_bad_configurations(config: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        build(replace(DIGITS, **config), replace(SHORT, **recipe))
-
-
-@pytest.mark.parametrize(
-    ("kind", "values", "words"),
-    [
-        (Recipe, {"epochs": 4, "split_epoch": 4}, r"split_epoch must lie inside the 4 epochs, from 1 to 3 .*got 4"),
-        (Recipe, {"epochs": 4, "split_epoch": -1}, "split_epoch must lie inside the 4 epochs.*got -1"),
-        (
-            Config,
-            {"context": "split", "depth": 2},
-            "split weights depend on one earlier choice: depth must be 1, got 2",
-        ),
-        (Config, {"depth": 0}, "depth must be at least 1, got 0"),
-        (Config, {"priors": "chain"}, "priors must be order or graph, got 'chain'"),
-    ],
-)
-def test_bad_values(kind: type, values: dict, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        kind(**values)
-
-
-def test_run_folders_from_before_contexts_are_read() -> None:
-    document = flat(DIGITS, ONCE)
-    old = {k: v for k, v in document.items() if k not in ("context", "depth", "priors", "split_epoch", "init_from")}
-    assert unflat(old) == (DIGITS, ONCE)
+        build(DIGITS.but(**config), SHORT)
 
 
 def test_a_stand_alone_network_has_no_contexts() -> None:
     arch = (3, 1, 2, 4, 3, 2)
-    nets = [network(ALL.only(arch), replace(DIGITS, context=c), 10, affine=True) for c in ("none", "bias", "split")]
+    nets = [network(DIGITS.but(context=c), 10, arch) for c in ("none", "bias", "split")]
     assert len({sum(p.numel() for p in net.parameters()) for net in nets}) == 1
 
 
@@ -404,10 +384,12 @@ with distributed.joined(torch.device("cpu")):
         torch.manual_seed(1)
         space = NO_ZERO if name == "bias" else ALL
         context = name.removesuffix("64")
-        net = network(space, Config(channels=4, cells=1, context=context), 10).to(memory_format=torch.channels_last)
+        more = {"split_epoch": epoch} if epoch else {}
+        config = Config.of(space=space.name, channels=4, cells=1, context=context, **more)
+        net = network(config, 10).to(memory_format=torch.channels_last)
         torch.Tensor.float = torch.Tensor.double if name == "bias64" else single
         net = net.double() if name == "bias64" else net
-        recipe = Recipe(epochs=2, batch_size=32, shift=1, flip=False, split_epoch=epoch, gradient_clip=1.0)
+        recipe = Recipe(epochs=2, batch_size=32, shift=1, flip=False, gradient_clip=1.0)
         method = SinglePath(space, StrictlyFair(space))
         train(net, method, images.subset(slice(0, 96)), valid.subset(slice(0, 64)), recipe, seed=2)
         if distributed.rank() == 0:

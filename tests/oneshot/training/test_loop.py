@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,11 +15,14 @@ from torch import nn
 
 from oneshot.data.source import Images
 from oneshot.methods.base import Method
-from oneshot.methods.darts import Darts
+from oneshot.methods.darts import Darts, DartsSettings
+from oneshot.methods.gdas import Gdas, GdasSettings
 from oneshot.methods.single_path import SinglePath
-from oneshot.runs.config import flat, unflat
+from oneshot.runs.config import Config, document, read
 from oneshot.runs.folder import RunFolder
 from oneshot.runs.presets import PRESETS, preset
+from oneshot.runs.run import network as supernet
+from oneshot.samplers.base import Sampler
 from oneshot.samplers.fair import StrictlyFair
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch
@@ -27,11 +31,12 @@ from oneshot.supernets.nasbench201 import NasBench201Net
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 
-SHORT = Recipe(epochs=4, batch_size=32, shift=1, flip=False, learning_rate=0.05, arch_learning_rate=0.01)
+SHORT = Recipe(epochs=4, batch_size=32, shift=1, flip=False, learning_rate=0.05)
 METHODS = {
     "uniform": lambda: SinglePath(ALL, Uniform(ALL)),
     "fair": lambda: SinglePath(ALL, StrictlyFair(ALL)),
-    "darts": lambda: Darts(ALL),
+    "darts": lambda: Darts(ALL, DartsSettings(arch_learning_rate=0.01)),
+    "gdas": lambda: Gdas(ALL, GdasSettings(arch_learning_rate=0.01)),
 }
 
 
@@ -41,7 +46,7 @@ def network() -> NasBench201Net:
 
 
 def everything(net: nn.Module, method: Method) -> list[torch.Tensor]:
-    return [*net.state_dict().values(), *(p.detach() for p in method.arch_parameters())]
+    return [*net.state_dict().values(), *method.state_dict().values()]
 
 
 class Stop(Exception):
@@ -90,10 +95,8 @@ def test_seeds_differ_and_repeat(few: tuple[Images, Images]) -> None:
     assert not torch.equal(weights[0], weights[2])
 
 
-class OnePath:
+class OnePath(Sampler):
     """Always the same architecture, and then another."""
-
-    group = 1
 
     def __init__(self, archs: list[Arch]) -> None:
         self.archs = archs
@@ -131,7 +134,7 @@ def test_fair_sums_the_gradients_of_its_paths(few: tuple[Images, Images]) -> Non
     from oneshot.gates import fixed
 
     other = network()
-    paths = StrictlyFair(ALL).draw(5, np.random.default_rng((5, 0, 1)))
+    paths = StrictlyFair(ALL).draw(5, np.random.default_rng((5, 0, 0, 1)))
     order = torch.from_numpy(np.random.default_rng((5, 0, 0)).permutation(96))
     losses = [nn.functional.cross_entropy(other(images[order], fixed(ALL, arch)), labels[order]) for arch in paths]
     torch.stack(losses).sum().backward()
@@ -163,6 +166,34 @@ def test_clipping_and_bf16_train(few: tuple[Images, Images]) -> None:
         assert set(rows[0]) == {"epoch", "loss", "learning_rate", "images_per_second", "seconds"}
 
 
+def test_the_papers_supernet_has_the_parameters_of_table_3() -> None:
+    net = supernet(preset("paper")[0], 10)
+    assert sum(p.numel() for p in net.parameters()) == 782_938
+    assert sum(p.numel() for p in supernet(Config(), 10).parameters()) == 718_426  # the benchmark's own cells
+
+
+def test_label_smoothing_is_in_the_loss(few: tuple[Images, Images]) -> None:
+    """With weights that stay where they are, its loss is cross-entropy's with that much smoothing."""
+    rows = []
+    for smoothing in (0.0, 0.4):
+        still = Recipe(epochs=1, batch_size=96, learning_rate=0, final_learning_rate=0, label_smoothing=smoothing)
+        net = network()
+        with torch.no_grad():
+            net.classifier.weight *= 20
+        train(net, METHODS["uniform"](), *few, still, on_epoch=rows.append)
+    logits: list[torch.Tensor] = []
+    net = network()
+    with torch.no_grad():
+        net.classifier.weight *= 20
+    net.register_forward_hook(lambda module, inputs, output: logits.append(output.detach()))
+    recipe = Recipe(epochs=1, batch_size=96, learning_rate=0, final_learning_rate=0)
+    train(net, METHODS["uniform"](), *few, recipe)
+    order = torch.from_numpy(np.random.default_rng((0, 0, 0)).permutation(96))
+    expected = [nn.functional.cross_entropy(logits[0], few[0].labels[order], label_smoothing=s) for s in (0.0, 0.4)]
+    assert [row["loss"] for row in rows] == pytest.approx([float(e) for e in expected], rel=1e-4)
+    assert abs(rows[0]["loss"] - rows[1]["loss"]) > 0.01
+
+
 def test_divergence_is_an_error_and_not_a_checkpoint(few: tuple[Images, Images], tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", {})
     with pytest.raises(FloatingPointError, match="try a smaller learning rate"):
@@ -189,9 +220,13 @@ def test_bad_recipes(values: dict, words: str) -> None:
 def test_presets_are_whole_and_the_paper_is_table_5() -> None:
     for name in PRESETS:
         config, recipe = preset(name)
-        assert unflat(flat(config, recipe)) == (config, recipe)
+        written = document(config, recipe)
+        assert read(written)[1] == recipe
+        assert document(*read(written)) == written == json.loads(json.dumps(written))
     config, recipe = preset("paper")
-    assert (config.channels, config.cells, config.split, config.sampler) == (16, 2, "standard", "uniform")
+    network = config.space.settings("space")
+    assert (network.channels, network.cells, network.pool_conv) == (16, 2, True)
+    assert (config.split, config.sampler.name) == ("standard", "uniform")
     assert (recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.final_learning_rate) == (
         250,
         256,
@@ -213,33 +248,32 @@ def test_the_presets_of_subimagenet_are_table_5() -> None:
     """arXiv 2104.11522; what the table does not name is off."""
     both = {"optimizer": "sgd", "learning_rate": 0.05, "final_learning_rate": 1e-5, "warmup_epochs": 5, "momentum": 0.9}
     both |= {"nesterov": False, "gradient_clip": 0, "weight_decay": 4e-5, "batch_size": 128, "label_smoothing": 0.1}
-    both |= {"shift": 0, "flip": True, "cutout": 0, "split_epoch": 0}
-    both |= {"space": "fairnas", "channels": 16, "image_size": 224, "split": "valid-is-test", "context": "none"}
-    supernet = {"epochs": 600, "dropout": 0, "crop_scale": 0.4, "interpolation": "bilinear", "color_jitter": 0}
-    alone = {"epochs": 240, "dropout": 0.2, "crop_scale": 0.08, "interpolation": "random", "color_jitter": 0.4}
-    for name, own in {"fairnas": supernet | {"sampler": "uniform"}, "fairnas-standalone": alone}.items():
-        found = flat(*preset(name))
-        assert {key: found[key] for key in both | own} == both | own
+    both |= {"shift": 0, "flip": True, "cutout": 0}
+    supernet = {"epochs": 600, "crop_scale": 0.4, "interpolation": "bilinear", "color_jitter": 0}
+    alone = {"epochs": 240, "crop_scale": 0.08, "interpolation": "random", "color_jitter": 0.4}
+    for name, own, dropout in (("fairnas", supernet, 0.0), ("fairnas-standalone", alone, 0.2)):
+        found = document(*preset(name))
+        assert {key: found["recipe"][key] for key in both | own} == both | own
+        assert found["space"] == {"name": "fairnas", "channels": 16, "dropout": dropout}
+        assert (found["image_size"], found["split"], found["context"]) == (224, "valid-is-test", {"name": "none"})
+        assert found["sampler"] == {"name": "uniform"}
     assert preset("fairnas")[1].rate(2.5 / 600) == pytest.approx(0.025)  # half of the warm-up
 
 
-def test_older_run_folders_open() -> None:
-    document = flat(*preset("paper"))
-    for name in ("dropout", "crop_scale", "interpolation", "color_jitter"):
-        del document[name]
-    assert unflat(document) == preset("paper")
-
-
 def test_configuration_of_another_version_is_refused() -> None:
-    document = flat(*preset("paper"))
-    with pytest.raises(ValueError, match="unknown or missing flavour"):
-        unflat({**document, "flavour": 1})
+    written = document(*preset("cpu45"))
+    with pytest.raises(ValueError, match="not of this version: unknown flavour"):
+        read({**written, "flavour": 1})
     with pytest.raises(ValueError, match="epochs must be a int, got '9'"):
-        unflat({**document, "epochs": "9"})
-    config, _ = unflat({**document, "bucket_weights": [1, 2, 5]})  # as JSON has it
-    assert config.bucket_weights == (1, 2, 5)
+        read({**written, "recipe": {**written["recipe"], "epochs": "9"}})
+    with pytest.raises(ValueError, match=r"sampler balanced has no setting 'weights'; its settings are bucket_weights"):
+        read({**written, "sampler": {"name": "balanced", "weights": [1]}})
+    config, _ = read({**written, "sampler": {"name": "balanced", "bucket_weights": [1, 2, 5]}})  # as JSON has it
+    assert config.sampler.settings("sampler").bucket_weights == (1, 2, 5)
     with pytest.raises(ValueError, match="bucket_weights must be numbers of at least 0"):
-        unflat({**document, "bucket_weights": ["a"]})
+        read({**written, "sampler": {"name": "balanced", "bucket_weights": ["a"]}})
+    with pytest.raises(ValueError, match="expected the name of a component, or a mapping with its name, got 3"):
+        read({**written, "sampler": 3})
 
 
 def test_batch_norm_takes_no_weight_decay(few: tuple[Images, Images]) -> None:
@@ -260,9 +294,10 @@ WORKER = """
 import sys, torch
 from oneshot.base import distributed
 from oneshot.data.load import load
-from oneshot.methods.darts import Darts
+from oneshot.methods.darts import Darts, DartsSettings
 from oneshot.methods.single_path import SinglePath
 from oneshot.training.recipe import Recipe
+from oneshot.samplers.base import Sampler
 from oneshot.samplers.fair import StrictlyFair
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
@@ -275,7 +310,7 @@ with distributed.joined(torch.device("cpu")):
         net = NasBench201Net(ALL, 4, 1).to(memory_format=torch.channels_last)
         recipe = Recipe(epochs=2, batch_size=32, shift=1, flip=False, cutout=2)
         train(net, method, images.subset(slice(0, 96)), valid.subset(slice(0, 64)), recipe, seed=2)
-        state = [*net.state_dict().values(), *(p.detach() for p in method.arch_parameters())]
+        state = [*net.state_dict().values(), *method.state_dict().values()]
         if distributed.rank() == 0:
             torch.save(state, f"{sys.argv[1]}-{name}-{distributed.world()}.pt")
 """

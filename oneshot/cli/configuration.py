@@ -1,0 +1,105 @@
+"""What a training is asked for, as options: components, each with its own settings, and a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+import docstring_parser
+
+from oneshot.base.settings import document as plain
+from oneshot.cli.options import Parser, with_files
+from oneshot.runs.config import PARTS, Config, chosen, configured, owner_of, settings_type
+from oneshot.runs.presets import PRESETS, preset, preset_values
+from oneshot.training.recipe import Recipe
+
+
+def add_configuration(
+    to: Parser, argv: Sequence[str], default: str = "paper", parts: Sequence[str] = PARTS, skip: Collection[str] = ()
+) -> None:
+    """A preset, the components with the settings of those that `argv` chooses, and all of the recipe but `skip`.
+
+    Defaults are those of the preset; its settings of a component hold as long as another choice has them, too.
+    """
+    text = f"one of {', '.join(PRESETS)}; options given beside it win"
+    to.add_argument("--preset", type=str, default=default, help=text)
+    asked = {name: value for name, value in _asked(argv, ("preset", *parts)).items() if value}
+    values = preset_values(asked.get("preset", default))
+    config, recipe = preset(asked.get("preset", default))
+    if asked.get("method", config.method.name) != config.method.name:  # which may draw its architectures itself
+        values.pop("sampler", None)
+    names = {part: asked.get(part) or chosen(values.get(part, getattr(Config(), part))).name for part in PARTS}
+    for kind, made in ((Config, config), (Recipe, recipe)):
+        group = to.add_argument_group({Config: "what runs", Recipe: "recipe"}[kind])
+        for name in (f.name for f in fields(kind) if f.name not in skip):
+            if name in parts:
+                text = f"{_help(Config)[name]}: {', '.join(_registry(name))}"
+                group.add_argument(f"--{name}.name", type=str, default=names[name], help=text)
+            elif name not in PARTS:
+                group.add_argument(
+                    f"--{name}", type=_types(kind)[name], default=_default(made, name), help=_help(kind)[name]
+                )
+    for part in parts:
+        _add_settings(to, part, names[part], getattr(config, part))
+    to.aliases |= {f"--{part}": f"--{part}.name" for part in parts}
+    to.owner = lambda word: f"{owner_of(word, {part: names[part] for part in parts}, _others(to))}.{word}"
+
+
+def configuration_of(args: Any, parts: Sequence[str] = PARTS) -> tuple[Config, Recipe]:
+    """The configuration that the arguments ask for."""
+    values: Mapping[str, Any] = args.as_dict()
+    given = {f.name: values[f.name] for kind in (Config, Recipe) for f in fields(kind) if f.name in values}
+    return configured(given)
+
+
+def _add_settings(to: Parser, part: str, name: str, of_preset: Any) -> None:
+    """The settings of a chosen component."""
+    kind = settings_type(part, name)
+    own = {f.name for f in fields(kind)}
+    same = settings_type(part, of_preset.name) is kind
+    defaults = kind(**{k: v for k, v in of_preset.given.items() if same and k in own})
+    if not own:
+        return
+    group = to.add_argument_group(f"settings of {part} {name}")
+    for f in fields(kind):
+        text = _help(kind).get(f.name, "")
+        group.add_argument(
+            f"--{part}.{f.name}", type=_types(kind)[f.name], default=_default(defaults, f.name), help=text
+        )
+
+
+def _asked(argv: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """What the command line, or the files that it names, say of these, known before the other options are."""
+    found: dict[str, str] = {}
+    words = with_files(argv)
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        flag, equals, value = word.partition("=")
+        name = flag.removeprefix("--").removesuffix(".name")
+        if flag.startswith("--") and name in names:
+            found[name] = value if equals else after
+    return found
+
+
+def _registry(part: str) -> list[str]:
+    from oneshot.registry import CONTEXTS, METHODS, SAMPLERS, SPACES
+
+    return list({"space": SPACES, "method": METHODS, "sampler": SAMPLERS, "context": CONTEXTS}[part])
+
+
+def _others(to: Parser) -> list[str]:
+    return [option[2:] for option in to._option_string_actions if option.startswith("--")]
+
+
+def _types(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _help(kind: type) -> dict[str, str]:
+    """What a dataclass's docstring says of its fields."""
+    found = docstring_parser.parse(kind.__doc__ or "").params
+    return {p.arg_name: " ".join((p.description or "").split()) for p in found}
+
+
+def _default(made: Any, name: str) -> Any:
+    return plain(made).get(name) if name not in PARTS else None

@@ -1,0 +1,1 @@
+"""Weights that depend on earlier choices: one file a kind."""

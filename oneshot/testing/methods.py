@@ -1,0 +1,99 @@
+"""What every method keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from oneshot.registry import METHODS
+from oneshot.runs.config import Chosen, Config
+from oneshot.runs.folder import RunFolder
+from oneshot.runs.run import Run, build, open_run, recorded
+from oneshot.training.course import Course
+from oneshot.training.loop import Training, train
+from oneshot.training.recipe import Recipe
+
+RECIPE = Recipe(epochs=2, batch_size=216, learning_rate=0.05, shift=0, flip=False, precision="float32")
+
+
+class MethodContract:
+    """Of the registered method called `name`, on two epochs of digits with a small network of `space`."""
+
+    space = Chosen("nasbench201", {"channels": 2, "cells": 1})
+    recipe = RECIPE
+
+    def run(self, name: str, folder: RunFolder | None = None, **settings: Any) -> Run:
+        method = {"name": name, **settings}
+        return build(
+            Config(space=self.space, method=method, dataset="digits", split="half"), self.recipe, folder=folder
+        )
+
+    def trained(self, run: Run, folder: RunFolder | None = None) -> None:
+        train(run.net, run.method, run.train, run.valid, run.recipe, run.config.seed, folder)
+
+    def test_its_settings_refuse_what_cannot_be(self, name: str) -> None:
+        with pytest.raises(ValueError, match="has no setting 'nonsense'"):
+            self.run(name, nonsense=1)
+
+    def test_the_weights_and_all_that_it_learns_move(self, name: str) -> None:
+        run = self.run(name)
+        classifier = [p.detach().clone() for p in run.net.parameters()]
+        own = {key: value.clone() for key, value in run.method.state_dict().items()}
+        self.trained(run)
+        assert any(not torch.equal(a, b) for a, b in zip(classifier, run.net.parameters(), strict=True))
+        learned = {id(p) for target in run.method.targets().values() for p in target.parameters}
+        for key, p in run.method.named_parameters():
+            assert id(p) in learned, f"{key} has no optimiser"
+            assert not torch.equal(own[key], p), f"{key} did not move"
+        assert all(p.requires_grad for p in run.net.parameters())
+        assert all(p.grad is None for p in (*run.net.parameters(), *run.method.parameters()))
+
+    def test_derives_an_architecture_or_nothing(self, name: str) -> None:
+        run = self.run(name)
+        found = run.method.derive()
+        assert found is None or run.space.allows(found)
+
+    def test_the_same_seed_gives_the_same(self, name: str) -> None:
+        one, other = self.run(name), self.run(name)
+        self.trained(one)
+        self.trained(other)
+        assert same(one.net, other.net)
+        assert same(one.method, other.method)
+
+    def test_a_stop_after_any_epoch_changes_nothing(self, name: str) -> None:
+        whole = self.run(name)
+        self.trained(whole)
+        epochs = Course.of(whole.method.phases(self.recipe)).epochs
+        for stop in range(1, epochs):
+            first, second = self.run(name), self.run(name)
+            before = Training(first.net, first.method, first.train, first.valid, self.recipe)
+            for epoch in range(stop):
+                before.epoch(epoch)
+            after = Training(second.net, second.method, second.train, second.valid, self.recipe)
+            after.load({key: value.clone() for key, value in before.state().items()}, stop)
+            for epoch in range(stop, epochs):
+                after.epoch(epoch)
+            assert same(whole.net, second.net)
+            assert same(whole.method, second.method)
+
+    def test_an_opened_run_derives_what_training_found(self, name: str, tmp_path: Path) -> None:
+        run = self.run(name)
+        folder = RunFolder.create(tmp_path / "run", recorded(run.config, run.recipe))
+        self.trained(run, folder)
+        opened = open_run(folder.path)
+        assert opened.method.derive() == run.method.derive()
+        assert same(opened.net, run.net)
+        assert same(opened.method, run.method)
+
+    def test_it_is_listed(self, name: str) -> None:
+        assert name in METHODS
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    """Bit by bit."""
+    ours, theirs = one.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)

@@ -1,0 +1,70 @@
+"""What every sampler, operation table, context and data format keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from oneshot.data.arrays import KEYS, save
+from oneshot.registry import CONTEXTS, FORMATS, OPERATIONS, SAMPLERS, SPACES
+from oneshot.testing import ContextContract, FormatContract, OperationsContract, SamplerContract
+
+MAKERS = {
+    name: (lambda space, name=name: SAMPLERS[name](**({"iterations": 5} if name == "vae" else {})).make(space))
+    for name in SAMPLERS
+}
+REFUSED = {
+    ("fair", "nasbench101"): "forbids some",
+    ("balanced", "nasbench101"): "enumerates its space",
+    ("balanced", "fairnas"): "enumerates its space",
+    ("balanced", "shufflenet"): "enumerates its space",
+    ("balanced", "nasnet"): "enumerates its space",
+    ("balanced", "nasbench201-any"): "enumerates its space",
+} | {("exact-edges", name): "draws NAS-Bench-101 cells" for name in SPACES if name != "nasbench101"}
+PAIRS = [(make, space) for make in MAKERS for space in SPACES]
+
+
+@pytest.mark.parametrize(("make", "space"), REFUSED)
+def test_spaces_that_a_sampler_cannot_draw_from_are_refused(make: str, space: str) -> None:
+    with pytest.raises(ValueError, match=REFUSED[make, space]):
+        MAKERS[make](SPACES[space])
+
+
+@pytest.mark.parametrize(
+    ("make", "space"),
+    [pytest.param(MAKERS[m], SPACES[s], id=f"{s}-{m}") for m, s in PAIRS if (m, s) not in REFUSED],
+)
+class TestSampler(SamplerContract): ...
+
+
+@pytest.mark.parametrize("operations", [table().make() for table in OPERATIONS.values()], ids=list(OPERATIONS))
+class TestOperations(OperationsContract): ...
+
+
+@pytest.mark.parametrize("context", [settings() for settings in CONTEXTS.values()], ids=list(CONTEXTS))
+class TestContext(ContextContract): ...
+
+
+@pytest.fixture
+def path(form: object, tmp_path: Path) -> Iterator[str]:
+    """A data set of each format that ships."""
+    rng = np.random.default_rng(0)
+    if form is FORMATS["digits"]:
+        yield "digits"
+    elif form is FORMATS["npz"]:
+        images, labels = rng.integers(0, 256, (40, 8, 8, 3), np.uint8), np.arange(40) % 4
+        yield str(save(tmp_path / "some.npz", dict(zip(KEYS, (images, labels, images, labels), strict=True))))
+    else:
+        for i in range(40):
+            part = tmp_path / "pictures" / ("train" if i < 24 else "valid") / f"class{i % 2}"
+            part.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).save(part / f"{i}.png")
+        yield str(tmp_path / "pictures")
+
+
+@pytest.mark.parametrize("form", FORMATS.values(), ids=list(FORMATS))
+class TestFormat(FormatContract): ...
