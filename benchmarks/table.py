@@ -190,7 +190,7 @@ class Benchmark:
         return Index(self._file, self.space, self._rows)
 
 
-def find(name_or_path: str | Path, data_dir: str | Path | None = None, space: Space | None = None) -> Benchmark:
+def find_table(name_or_path: str | Path, data_dir: str | Path | None = None, space: Space | None = None) -> Benchmark:
     """The benchmark of a name (NAME.parquet in the data folder, else among what ships) or in a file."""
     return Benchmark.open(find_file(name_or_path, ".parquet", data_dir, SHIPPED, HINT), space)
 

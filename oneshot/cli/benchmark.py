@@ -138,9 +138,9 @@ def show(argv: Sequence[str]) -> None:
     add_data_dir(to)
     args = to.parse_args(list(argv))
     from oneshot.benchmarks.reporting.summary import BARS, summary
-    from oneshot.benchmarks.table import find
+    from oneshot.benchmarks.table import find_table
 
-    table = find(args.benchmark, args.data_dir)
+    table = find_table(args.benchmark, args.data_dir)
     columns = {name: summary(table, name) for name in _wanted(table, args.columns)}
     if args.json:
         document = {"name": table.name, "path": str(table.path), "space": table.space.name, "rows": len(table)}
@@ -171,9 +171,9 @@ def query(argv: Sequence[str]) -> None:
     to.add_argument("--json", action="store_true", help="print one JSON document")
     add_data_dir(to)
     args = to.parse_args(list(argv))
-    from oneshot.benchmarks.table import find
+    from oneshot.benchmarks.table import find_table
 
-    table = find(args.benchmark, args.data_dir)
+    table = find_table(args.benchmark, args.data_dir)
     wanted = _wanted(table, args.columns)
     results = [{"arch": arch, **table.row(arch, wanted)} for arch in args.arch]
     if args.json:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from oneshot.benchmarks.table import Benchmark, find, write
+from oneshot.benchmarks.table import Benchmark, find_table, write
 
 from oneshot.spaces import SPACES, space_named
 from oneshot.spaces.nasbench201 import ALL, CONV, NO_ZERO
@@ -127,18 +127,18 @@ def test_names_find_files_in_order(table: Benchmark, tmp_path: Path, monkeypatch
         (tmp_path / folder / "there.parquet").write_bytes(table.path.read_bytes())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("ONESHOT_DATA", str(tmp_path / "environment"))
-    assert find("there", tmp_path / "given").path.parent.name == "given"
-    assert find("there").path.parent.name == "environment"
-    assert find("there.parquet").path.parent.name == "environment"
+    assert find_table("there", tmp_path / "given").path.parent.name == "given"
+    assert find_table("there").path.parent.name == "environment"
+    assert find_table("there.parquet").path.parent.name == "environment"
     monkeypatch.delenv("ONESHOT_DATA")
-    assert find("there").path.parent.name == "oneshot"
-    assert find(table.path).path == table.path
+    assert find_table("there").path.parent.name == "oneshot"
+    assert find_table(table.path).path == table.path
     with pytest.raises(
         ValueError, match=r"looked for .*cache/oneshot/gone.parquet, .*benchmarks/data/gone.parquet; `oneshot benc"
     ):
-        find("gone")
+        find_table("gone")
     with pytest.raises(ValueError, match=r"looked for /gone/there.parquet;"):
-        find("/gone/there.parquet")
+        find_table("/gone/there.parquet")
 
 
 def test_files_that_are_no_tables(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_write_refuses(tmp_path: Path, archs: list, columns: dict, metadata: dic
 
 
 def test_the_published_table(real_data: Path) -> None:
-    table = find("nasbench201", real_data)
+    table = find_table("nasbench201", real_data)
     assert (len(table), table.space, table.default_truth()) == (15625, ALL, "cifar10_test_200")
     assert table.default_ceiling("cifar10_test_200") == "cifar10_valid_200"
     best = int(np.argmax(table.values("cifar10_test_200")))

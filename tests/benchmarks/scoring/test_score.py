@@ -12,7 +12,7 @@ from oneshot.benchmarks.scoring.measures import kendall_tau
 from oneshot.benchmarks.scoring.predictions import Predicted
 from oneshot.benchmarks.scoring.protocols import FULL, protocol_named
 from oneshot.benchmarks.scoring.score import CURVE_POINTS, score, score_all
-from oneshot.benchmarks.table import Benchmark, find, write
+from oneshot.benchmarks.table import Benchmark, find_table, write
 
 from oneshot.spaces.nasbench201 import ALL, CONV
 
@@ -170,7 +170,7 @@ def test_one_architecture_in_two_spellings(table: Benchmark) -> None:
 
 
 def test_any_numeric_column_can_be_the_truth(real_data: Path) -> None:
-    table = find("nasbench201", real_data)
+    table = find_table("nasbench201", real_data)
     own = Predicted(table.strings, table.values("cifar10_test_200"), table.space.name)
     report = score(own, table, truth="cifar10_test_12", bootstraps=20, baselines=False)
     assert (report.protocol["truth"], report.protocol["ceiling"]) == ("cifar10_test_12", "cifar10_valid_12")
@@ -186,7 +186,7 @@ def test_fewer_than_three_are_no_ranking(table: Benchmark) -> None:
 
 
 def test_the_published_table_within_its_own_ceiling(real_data: Path) -> None:
-    table = find("nasbench201", real_data)
+    table = find_table("nasbench201", real_data)
     own = Predicted(table.strings, table.values("cifar10_valid_12"), table.space.name)
     report = score(own, table, bootstraps=100)
     assert report.ceiling is not None
