@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 from oneshot.benchmarks.columns import Array
+from oneshot.benchmarks.display import compact, html_table, in_line, label
+from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES, all_measures
 from oneshot.benchmarks.scoring.intervals import Bootstrap, Interval, percentiles
 from oneshot.benchmarks.scoring.measures import (
     ImprovementCurve,
     PruningCurve,
-    all_measures,
     checked,
     improvement_curve,
     pruning_curve,
@@ -51,7 +52,7 @@ class Scores:
             "pruning": _curve(self.pruning, "kendall_tau", "spearman_rho", "pearson_r"),
         }
         document = {"name": self.name, **self.measures, "intervals": self.intervals, "undefined": self.undefined}
-        return plain({**document, "curves": curves})
+        return jsonable({**document, "curves": curves})
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,34 @@ class Report:
         """Method, baselines and ceiling, in the order of tables and legends."""
         return (self.method, *self.baselines, *([self.ceiling] if self.ceiling else []))
 
+    @property
+    def predictors(self) -> list[tuple[str, Scores]]:
+        """Everyone beside the name that readers see."""
+        ceiling = [(f"ceiling: {self.ceiling.name}", self.ceiling)] if self.ceiling else []
+        return [(self.method.name, self.method), *((label(each.name), each) for each in self.baselines), *ceiling]
+
+    def __repr__(self) -> str:
+        tau, table = MEASURES["kendall_tau"], self.protocol["benchmark"]["name"]
+        value = in_line(self.measures[tau.name], self.intervals[tau.name])
+        return (
+            f"<Report: {self.method.name} against {self.protocol['truth']} of {table}, {tau.title} {value}, "
+            f"{len(self.truth):,} architectures>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [name, *(compact(each.measures[m.name], each.intervals[m.name]) for m in MAIN)]
+            for name, each in self.predictors
+        ]
+        return html_table(["predictor", *(m.title for m in MAIN)], rows, settings_text(self.protocol))
+
     def to_dict(self) -> dict[str, Any]:
         """One JSON document: the method's measures at the top level; undefined numbers are null."""
         return {
             **self.method.to_dict(),
             "baselines": {scores.name: scores.to_dict() for scores in self.baselines},
             "ceiling": self.ceiling.to_dict() if self.ceiling else None,
-            "protocol": plain(self.protocol),
+            "protocol": jsonable(self.protocol),
         }
 
 
@@ -246,6 +268,15 @@ def _protocol(
     }
 
 
+def settings_text(protocol: Mapping[str, Any]) -> str:
+    """What was scored against what, in one line."""
+    chosen, table = protocol["architectures"], protocol["benchmark"]["name"]
+    return (
+        f"truth {protocol['truth']} of {table}, protocol {chosen['protocol']}, {chosen['scored']:,} architectures; "
+        f"brackets: {protocol['intervals']['confidence'] * 100:g}% intervals"
+    )
+
+
 def _thinned(curve: ImprovementCurve) -> ImprovementCurve:
     if len(curve.remaining) <= CURVE_POINTS:
         return curve
@@ -258,14 +289,14 @@ def _curve(curve: ImprovementCurve | PruningCurve, *columns: str) -> dict[str, A
     return {name: getattr(curve, name) for name in ("remaining", *columns)}
 
 
-def plain(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """The value as JSON can hold it: arrays as lists, numbers that are not finite as None."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        return jsonable(value.tolist())
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(item) for item in value]
+        return [jsonable(item) for item in value]
     if isinstance(value, np.generic):
-        return plain(value.item())
+        return jsonable(value.item())
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -29,7 +29,8 @@ def add_options(to: Any) -> None:
 
 
 def main(args: Any) -> None:
-    from oneshot.benchmarks.scoring.consistency import check_spaces, consistency, consistency_table, write_consistency
+    from oneshot.benchmarks.reporting.consistency import consistency_table, write_consistency
+    from oneshot.benchmarks.scoring.consistency import check_spaces, consistency
     from oneshot.benchmarks.scoring.predictions import read_predictions
     from oneshot.runs.folder import RunFolder
 

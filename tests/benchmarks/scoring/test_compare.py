@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from oneshot.benchmarks.scoring.compare import ARCHITECTURES, BOTH, Method, compare, estimate, seed_error
-from oneshot.benchmarks.scoring.intervals import Side, tau
 from oneshot.benchmarks.scoring.measures import improvement_curve, kendall_tau, pruning_curve
 from oneshot.benchmarks.scoring.postprocess import post_named
 from oneshot.benchmarks.scoring.predictions import Predicted
+from oneshot.benchmarks.scoring.resampled import Side
+from oneshot.benchmarks.scoring.resampled import kendall_tau as resampled_tau
 from oneshot.benchmarks.scoring.score import Report, Scores, score, score_all
 from oneshot.benchmarks.table import Benchmark
 from scipy import stats
@@ -36,7 +37,7 @@ def trained(name: str, truth: np.ndarray, counts: np.ndarray, noise: float, seed
     runs = []
     for _ in range(seeds):
         x = truth + rng.normal(0, noise, len(truth)) * rng.uniform(0.8, 1.2)
-        runs.append(scores(kendall_tau(x, truth), tau(Side(x, counts), Side(truth, counts))))
+        runs.append(scores(kendall_tau(x, truth), resampled_tau(Side(x, counts), Side(truth, counts))))
     return Method(name, tuple(runs), name)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from oneshot.benchmarks.scoring import measures
+from oneshot.benchmarks.scoring.catalogue import all_measures
 from oneshot.benchmarks.scoring.measures import (
-    all_measures,
     improvement_curve,
     kendall_tau,
     pearson_r,
