@@ -19,6 +19,7 @@ from oneshot.benchmarks.columns import (
 )
 from oneshot.benchmarks.importing import nasbench101, nasbench201
 from oneshot.benchmarks.importing.origin import imported
+from oneshot.benchmarks.importing.roles import Roles, declare
 from oneshot.benchmarks.index import KEY_COLUMN
 from oneshot.benchmarks.table import Benchmark, recognised, write, write_strings
 
@@ -29,6 +30,7 @@ NUMBERS = ("arch_index", "index")
 """Columns that number the architectures of a published table, so that others can refer to them."""
 REPEATS = ("seed", "run")
 """Columns that tell several trainings of one architecture apart."""
+NO_ROLES = Roles()
 
 
 def import_any(
@@ -36,19 +38,21 @@ def import_any(
     target: str | Path,
     space: Space | None = None,
     joined: Sequence[str | Path] = (),
+    roles: Roles = NO_ROLES,
     on_start: Callable[[int, str], None] = lambda count, unit: None,
     on_advance: Callable[[int], None] = lambda count: None,
 ) -> Benchmark:
     """Converts an official file of NAS-Bench-201, NATS-Bench or NAS-Bench-101, or a CSV or Parquet table.
 
-    The columns of the tables `joined` are added to it. ValueError says what is wrong and where, and nothing is written.
+    The columns of the tables `joined` are added to it, then `roles` say which are the truth, its ceiling and its seeds.
+    ValueError says what is wrong and where, and nothing is written.
     `on_start` is told how much there is to do, and the unit in which `on_advance` is told what was done.
     """
     source, target = Path(source), Path(target)
     if not target.parent.is_dir():
         raise ValueError(f"there is no folder {target.parent} to write {target.name} in")
     with tempfile.TemporaryDirectory() as folder:
-        first = Path(folder) / target.name if joined else target
+        first = Path(folder) / target.name if joined or roles else target
         if nasbench201.is_official(source):
             table = nasbench201.import_official(
                 source, first, lambda count: on_start(count, "architectures"), lambda: on_advance(1)
@@ -58,7 +62,9 @@ def import_any(
             table = nasbench101.import_official(source, first, on_advance)
         else:
             table = import_table(source, first, space)
-        return join(table, [Path(each) for each in joined], target) if joined else table
+        if joined:
+            table = join(table, [Path(each) for each in joined], first if roles else target)
+        return declare(table, roles, target) if roles else table
 
 
 def import_table(source: str | Path, target: str | Path, space: Space | None = None) -> Benchmark:

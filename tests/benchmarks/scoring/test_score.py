@@ -188,7 +188,9 @@ def test_fewer_than_three_are_no_ranking(table: Benchmark) -> None:
 def test_the_published_table_within_its_own_ceiling(real_data: Path) -> None:
     table = find_table("nasbench201", real_data)
     own = Predicted(table.strings, table.values("cifar10_valid_12"), table.space.name)
-    report = score(own, table, bootstraps=100)
+    with pytest.raises(ValueError, match=r"nasbench201 declares no truth, and cifar10_test_200, .* could each be it"):
+        score(own, table)
+    report = score(own, table, truth="cifar10_test_200", bootstraps=100)
     assert report.ceiling is not None
     assert report.ceiling.measures["kendall_tau"] == pytest.approx(0.8939, abs=5e-5)
     assert {s.name: round(s.measures["kendall_tau"], 4) for s in report.baselines}["parameters"] == 0.5778
