@@ -1,10 +1,13 @@
-"""How results show themselves: numbers with their intervals as text, names, small tables for a notebook."""
+"""How results show themselves: numbers with their intervals as text, small tables for a notebook, JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from math import isfinite, nan
+from typing import Any
+
+import numpy as np
 
 UNDEFINED = "undefined"
 
@@ -38,6 +41,19 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str)
     body = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows)
     table = f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
     return f"{table}<p><small>{escape(caption)}</small></p>"
+
+
+def jsonable(value: Any) -> Any:
+    """The value as JSON can hold it: arrays as lists, numbers that are not finite as None."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return jsonable(value.tolist())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [jsonable(item) for item in value]
+    if isinstance(value, np.generic):
+        return jsonable(value.item())
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _cell(text: str) -> str:

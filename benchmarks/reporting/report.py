@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from oneshot.benchmarks.display import compact, in_line, label
+from oneshot.benchmarks.display import compact, in_line, jsonable, label
 from oneshot.benchmarks.reporting.plots import improvement_figure, pruning_figure, save, scatter_figure
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES, Measure
-from oneshot.benchmarks.scoring.score import Report, Scores, jsonable
+from oneshot.benchmarks.scoring.score import Report, Scores
 
 from oneshot.base.figures import INK
 from oneshot.base.files import write_json, write_text

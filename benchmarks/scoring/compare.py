@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 from oneshot.benchmarks.columns import Array
-from oneshot.benchmarks.display import compact, html_table, in_line, label
+from oneshot.benchmarks.display import compact, html_table, in_line, jsonable, label
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES
 from oneshot.benchmarks.scoring.intervals import Interval, percentiles
-from oneshot.benchmarks.scoring.score import Report, Scores, jsonable, settings_text
+from oneshot.benchmarks.scoring.score import Report, Scores, settings_text
 from scipy import stats
 
 ARCHITECTURES = "architectures"

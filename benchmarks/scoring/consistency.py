@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from oneshot.benchmarks.columns import Array
-from oneshot.benchmarks.display import compact, html_table, in_line
+from oneshot.benchmarks.display import compact, html_table, in_line, jsonable
 from oneshot.benchmarks.scoring.catalogue import MEASURES
 from oneshot.benchmarks.scoring.intervals import Bootstrap, Interval
 from oneshot.benchmarks.scoring.measures import NAN, self_consistency
-from oneshot.benchmarks.scoring.predictions import Predicted
-from oneshot.benchmarks.scoring.score import jsonable
+from oneshot.benchmarks.scoring.predictions import Evaluated, Predicted, as_predicted
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CORRELATIONS = ("kendall_tau", "pearson_r", "spearman_rho")
 """In the order of Table 2."""
@@ -97,8 +100,11 @@ def shared(runs: Sequence[Predicted]) -> list[str]:
     return [text for text in runs[0].archs if text in common]
 
 
-def consistency(runs: Sequence[Predicted], bootstraps: int = 1000, seed: int = 0) -> Consistency:
-    """Joins two or more runs on the architecture; all pairs see the same resamples of the architectures."""
+def consistency(
+    predictions: Sequence[Predicted | Evaluated | pd.DataFrame | str | Path], bootstraps: int = 1000, seed: int = 0
+) -> Consistency:
+    """Joins the predictions of two or more runs on the architecture; all pairs see the same resamples of these."""
+    runs = [as_predicted(each) for each in predictions]
     if len(runs) < 2:
         raise ValueError(f"self-consistency needs at least two runs, got {len(runs)}")
     check_spaces({run.name: run.space for run in runs})

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from oneshot.benchmarks.columns import Array
-from oneshot.benchmarks.display import compact, html_table, in_line, label
+from oneshot.benchmarks.display import compact, html_table, in_line, jsonable, label
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES, all_measures
 from oneshot.benchmarks.scoring.intervals import Bootstrap, Interval, percentiles
 from oneshot.benchmarks.scoring.measures import (
@@ -19,12 +20,17 @@ from oneshot.benchmarks.scoring.measures import (
     improvement_curve,
     pruning_curve,
 )
-from oneshot.benchmarks.scoring.predictions import Predicted
+from oneshot.benchmarks.scoring.predictions import Evaluated, Predicted, as_predicted
 from oneshot.benchmarks.scoring.protocols import PREDICTED, ScoringProtocol
 from oneshot.benchmarks.table import Benchmark
 
 from oneshot.base.provenance import environment, version
 from oneshot.spaces import space_named
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Predictions = Predicted | Evaluated | pd.DataFrame | str | Path
 
 CURVE_POINTS = 200
 """Of a longer improvement curve a report keeps about so many points, in equal ratios, the last ten all."""
@@ -110,16 +116,17 @@ class Report:
         }
 
 
-def score(predictions: Predicted, benchmark: Benchmark, **how: Any) -> Report:
+def score(predictions: Predictions, benchmark: Benchmark, **how: Any) -> Report:
     """Scores predictions on the architectures that they cover, or on those that a protocol chooses.
 
+    They are what an evaluator returns, a data frame with the columns `arch` and `accuracy`, a file, or `Predicted`.
     Takes the options of `score_all`.
     """
     return score_all([predictions], benchmark, **how)[0]
 
 
 def score_all(
-    runs: Sequence[Predicted],
+    predictions: Sequence[Predictions],
     benchmark: Benchmark,
     *,
     protocol: ScoringProtocol = PREDICTED,
@@ -139,6 +146,7 @@ def score_all(
     measured nothing of, for a protocol's architectures that are not predicted, and for fewer than three. `on_scores`
     is told the name of each predictor whose scores are ready.
     """
+    runs = [as_predicted(each) for each in predictions]
     table = _in_space(runs, benchmark)
     truth = truth or table.default_truth()
     ceiling = ceiling or table.default_ceiling(truth)
@@ -287,16 +295,3 @@ def _thinned(curve: ImprovementCurve) -> ImprovementCurve:
 
 def _curve(curve: ImprovementCurve | PruningCurve, *columns: str) -> dict[str, Any]:
     return {name: getattr(curve, name) for name in ("remaining", *columns)}
-
-
-def jsonable(value: Any) -> Any:
-    """The value as JSON can hold it: arrays as lists, numbers that are not finite as None."""
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return jsonable(value.tolist())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [jsonable(item) for item in value]
-    if isinstance(value, np.generic):
-        return jsonable(value.item())
-    return None if isinstance(value, float) and not np.isfinite(value) else value
