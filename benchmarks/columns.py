@@ -122,7 +122,7 @@ def first_repeat(strings: Iterable[str]) -> tuple[int, int] | None:
     return None
 
 
-def some(names: Sequence[str], limit: int = 3) -> str:
+def first_few(names: Sequence[str], limit: int = 3) -> str:
     """A few of many names, for an error message."""
     return ", ".join(repr(name) for name in names[:limit]) + (f" and {len(names) - limit} more" * (len(names) > limit))
 

@@ -30,6 +30,11 @@ def in_line(value: float, interval: tuple[float, float], digits: int = 3) -> str
     return f"{value:.{digits}f}" + (f" [{low:.{digits}f}, {high:.{digits}f}]" if isfinite(low) else "")
 
 
+def confidence(protocol: Mapping[str, Any]) -> str:
+    """That of the intervals of a scoring protocol, as `95%`."""
+    return f"{protocol['intervals']['confidence'] * 100:g}%"
+
+
 def label(name: str) -> str:
     """The name of a trivial baseline as readers see it."""
     return name.replace("_", " ")

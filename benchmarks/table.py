@@ -23,14 +23,14 @@ from oneshot.benchmarks.columns import (
     METADATA_KEY,
     Array,
     as_floats,
+    first_few,
     first_repeat,
     is_numeric,
     open_parquet,
     read_metadata,
-    some,
 )
-from oneshot.benchmarks.importing.origin import sha256
 from oneshot.benchmarks.index import KEY_COLUMN, ROW_GROUP, Index, ordered
+from oneshot.benchmarks.origin import sha256
 
 from oneshot.base.files import replacing
 from oneshot.base.lookup import find_file
@@ -102,7 +102,7 @@ class Benchmark:
         return self._file.metadata.num_rows if self._rows is None else len(self._rows)
 
     def __contains__(self, arch: Arch | str) -> bool:
-        return bool(self._index.find([arch])[0] >= 0)
+        return bool(self._index.rows([arch])[0] >= 0)
 
     def values(self, column: str) -> Array:
         """A measured column, float64, NaN where nothing was measured; ValueError lists the columns."""
@@ -120,13 +120,13 @@ class Benchmark:
 
         In a table with keys that is the row of their key, and a string may be the key itself in hexadecimal.
         """
-        rows = self._index.find(archs)
+        rows = self._index.rows(archs)
         missing = [archs[int(i)] for i in np.flatnonzero(rows < 0)]
         if missing:
             unknown = [arch if isinstance(arch, str) else self.space.format(arch) for arch in missing]
             raise ValueError(
                 f"{len(unknown)} of {len(archs)} architectures are not among the {len(self)} of {self.name} "
-                f"({self.space.name}): {some(unknown)}"
+                f"({self.space.name}): {first_few(unknown)}"
             )
         return rows
 

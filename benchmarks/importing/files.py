@@ -13,14 +13,14 @@ from oneshot.benchmarks.columns import (
     Array,
     architecture_strings,
     finite_numbers,
+    first_few,
     numeric_columns,
     read_any,
-    some,
 )
 from oneshot.benchmarks.importing import nasbench101, nasbench201
-from oneshot.benchmarks.importing.origin import imported
 from oneshot.benchmarks.importing.roles import Roles, declare
 from oneshot.benchmarks.index import KEY_COLUMN
+from oneshot.benchmarks.origin import origin_of
 from oneshot.benchmarks.table import Benchmark, recognised, write, write_strings
 
 from oneshot.space import Arch, Space
@@ -87,7 +87,7 @@ def import_table(source: str | Path, target: str | Path, space: Space | None = N
         raise ValueError(f"{source} has no numeric column; its columns are {', '.join(table.column_names)}")
     kept = _without_repeats(archs, columns, source)
     left_out = [name for name in table.column_names if name not in (*columns, *ARCH_NAMES)]
-    metadata["source"] = imported(source, columns_left_out=left_out)
+    metadata["source"] = origin_of(source, columns_left_out=left_out)
     return write(
         target, [archs[i] for i in kept], {name: values[kept] for name, values in columns.items()}, space, metadata
     )
@@ -110,7 +110,7 @@ def join(table: Benchmark, others: Sequence[Path], target: str | Path) -> Benchm
             if name in columns and not np.array_equal(columns[name], filled, equal_nan=True):
                 raise ValueError(f"{table.name} has another column {name!r} than {path}")
             columns[name] = filled
-    metadata = {**table.metadata, "joined": [imported(path) for path in others]}
+    metadata = {**table.metadata, "joined": [origin_of(path) for path in others]}
     return write_strings(target, table.strings, columns, table.space, metadata, table.keys)
 
 
@@ -125,7 +125,7 @@ def _rows_in(table: Benchmark, more: pa.Table, path: Path) -> np.ndarray:
     if not shared:
         raise ValueError(
             f"{path} has none of the columns by which its rows could find those of {table.name}: expected arch, "
-            f"{KEY_COLUMN} or {', '.join(NUMBERS)}, its columns are {some(more.column_names, 8)}"
+            f"{KEY_COLUMN} or {', '.join(NUMBERS)}, its columns are {first_few(more.column_names, 8)}"
         )
     row_of = {number: row for row, number in enumerate(table.values(shared[0]).tolist())}
     numbers = finite_numbers(more, shared[0], path).tolist()
@@ -140,7 +140,7 @@ def _by_repeat(more: pa.Table, path: Path) -> dict[str, Array]:
     """The measured columns, one a seed where the rows are trainings; NaN in the rows of other seeds."""
     names = [name for name in numeric_columns(more) if name not in (*NUMBERS, *REPEATS, KEY_COLUMN)]
     if not names:
-        raise ValueError(f"{path} has no numeric column to join; its columns are {some(more.column_names, 8)}")
+        raise ValueError(f"{path} has no numeric column to join; its columns are {first_few(more.column_names, 8)}")
     columns = {name: finite_numbers(more, name, path) for name in names}
     repeat = next((name for name in REPEATS if name in more.column_names), None)
     if repeat is None:

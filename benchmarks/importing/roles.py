@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from oneshot.benchmarks.columns import some
+from oneshot.benchmarks.columns import first_few
 from oneshot.benchmarks.table import Benchmark, write_declared
 
 SEED = "{seed}"
@@ -70,7 +70,9 @@ def matching(pattern: str, table: Benchmark) -> dict[int, str]:
                     f"{other!r} and {column!r} of {table.name} are both seed {int(match[1])} of {pattern!r}"
                 )
     if not found:
-        raise ValueError(f"no column of {table.name} matches {pattern!r}; its columns are {some(table.columns, 20)}")
+        raise ValueError(
+            f"no column of {table.name} matches {pattern!r}; its columns are {first_few(table.columns, 20)}"
+        )
     return dict(sorted(found.items()))
 
 
@@ -85,7 +87,7 @@ def _default_truth(table: Benchmark, singles: Sequence[str]) -> str:
 def _check_measured(table: Benchmark, role: str, column: str) -> None:
     if column not in table.columns:
         texts = table.metadata.get("source", {}).get("columns_left_out", [])
-        why = "holds no numbers" if column in texts else f"is none of its columns {some(table.columns, 20)}"
+        why = "holds no numbers" if column in texts else f"is none of its columns {first_few(table.columns, 20)}"
         raise ValueError(f"the {role} {column!r} of {table.name} {why}")
     if not np.isfinite(table.values(column)).any():
         raise ValueError(f"the {role} {column!r} of {table.name} was measured of no architecture")

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from oneshot.benchmarks.display import UNDEFINED
+from oneshot.benchmarks.display import UNDEFINED, confidence
 from oneshot.benchmarks.reporting.plots import TRIVIAL, improvement_figure, pruning_figure, save
-from oneshot.benchmarks.reporting.report import definitions, document, empty_table, html_cell, inlined, percent
+from oneshot.benchmarks.reporting.report import definitions, document, empty_table, html_cell, inlined
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES, Measure
 from oneshot.benchmarks.scoring.compare import Comparison, Estimate
+from oneshot.benchmarks.scoring.score import settings_text
 
 from oneshot.base.figures import INK, METHOD, new_figure
 from oneshot.base.files import write_json, write_text
@@ -46,12 +47,12 @@ def page(comparison: Comparison, drawings: dict[str, str]) -> str:
     return document(
         title,
         f"""<h2>Differences</h2>
-<p>The first less the second; a star marks intervals ({percent(comparison.protocol)}) that exclude 0.
+<p>The first less the second; a star marks intervals ({confidence(comparison.protocol)}) that exclude 0.
 {escape(comparison.note)}</p>
 {_html_table(comparison.differences, comparison.mark)}
 <h2>Measures</h2>
-<p>Means over the runs, ± the standard deviation of single runs. Trivial baselines need no training; the ceiling is a
-second measurement of the truth itself.</p>
+<p>Scored with {escape(settings_text(comparison.protocol))}. Means over the runs, ± the standard deviation of single
+runs. Trivial baselines need no training; the ceiling is a second measurement of the truth itself.</p>
 {_html_table(comparison.methods)}
 <h2>Figures</h2>{figures}
 <h2>Protocol</h2>{definitions(comparison.protocol)}""",
@@ -63,7 +64,7 @@ def method_table(comparison: Comparison) -> Table:
     from rich.text import Text
 
     shown = comparison.protocol["architectures"]
-    caption = f"{percent(comparison.protocol)} intervals, {shown['scored']:,} architectures; ± sd of single runs"
+    caption = f"{confidence(comparison.protocol)} intervals, {shown['scored']:,} architectures; ± sd of single runs"
     table = empty_table("predictor", caption)
     table.title = f"truth {comparison.protocol['truth']}, protocol {shown['protocol']}"
     for method in comparison.methods:
@@ -76,7 +77,7 @@ def difference_table(comparison: Comparison) -> Table:
     """The differences, for a terminal of 100 columns; a star where the interval excludes 0."""
     from rich.text import Text
 
-    table = empty_table("difference", f"{percent(comparison.protocol)} intervals; * excludes 0. {comparison.note}")
+    table = empty_table("difference", f"{confidence(comparison.protocol)} intervals; * excludes 0. {comparison.note}")
     for difference in comparison.differences:
         cells = [Text(difference.cell(measure.name)) for measure in MAIN]
         table.add_row(Text(difference.label(comparison.mark)), *cells)

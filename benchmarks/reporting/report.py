@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from oneshot.benchmarks.display import compact, in_line, jsonable, label
+from oneshot.benchmarks.display import compact, confidence, in_line, jsonable, label
 from oneshot.benchmarks.reporting.plots import improvement_figure, pruning_figure, save, scatter_figure
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES, Measure
 from oneshot.benchmarks.scoring.score import Report, Scores
@@ -91,7 +91,7 @@ def page(report: Report, drawings: dict[str, str]) -> str:
         title,
         f"""<p class="headline">{escape(headline(report))}</p>
 <h2>Measures</h2>
-<p>Brackets are {percent(report.protocol)} intervals over architectures. Ranks are shares of the evaluated that are
+<p>Brackets are {confidence(report.protocol)} intervals over architectures. Ranks are shares of the evaluated that are
 truly better: 0 is the best. Trivial baselines need no training; the ceiling is a second measurement of the truth.</p>
 <div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>{missing}
 <h2>Figures</h2>{figures}
@@ -146,7 +146,9 @@ def rich_table(report: Report) -> Table:
     from rich.text import Text
 
     shown = report.protocol["architectures"]
-    table = empty_table("predictor", f"{percent(report.protocol)} intervals over {len(report.truth):,} architectures")
+    table = empty_table(
+        "predictor", f"{confidence(report.protocol)} intervals over {len(report.truth):,} architectures"
+    )
     table.title = f"truth {report.protocol['truth']}, protocol {shown['protocol']}"
     for name, scores in report.predictors:
         cells = [compact(scores.measures[m.name], scores.intervals[m.name]) for m in MAIN]
@@ -166,10 +168,6 @@ def empty_table(first: str, caption: str) -> Table:
     for measure in MAIN:
         table.add_column(measure.heading, justify="right", no_wrap=True)
     return table
-
-
-def percent(protocol: dict[str, Any]) -> str:
-    return f"{protocol['intervals']['confidence'] * 100:g}%"
 
 
 def html_cell(text: str) -> str:

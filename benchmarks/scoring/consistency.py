@@ -91,7 +91,7 @@ def check_spaces(spaces: dict[str, str | None]) -> None:
         raise ValueError(f"expected runs of one search space, got {words}")
 
 
-def shared(runs: Sequence[Predicted]) -> list[str]:
+def common_archs(runs: Sequence[Predicted]) -> list[str]:
     """The architectures that every run predicts, in the order of the first; ValueError for fewer than three."""
     common = set.intersection(*(set(run.archs) for run in runs))
     if len(common) < LEAST:
@@ -108,7 +108,7 @@ def consistency(
     if len(runs) < 2:
         raise ValueError(f"self-consistency needs at least two runs, got {len(runs)}")
     check_spaces({run.name: run.space for run in runs})
-    archs = shared(runs)
+    archs = common_archs(runs)
     joined = tuple(replace(run, archs=archs, accuracy=_accuracies(run, archs)) for run in runs)
     found = self_consistency([run.accuracy for run in joined])
     pairs, how = [], {}

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from oneshot.benchmarks.columns import Array, some
+from oneshot.benchmarks.columns import Array, first_few
 from oneshot.benchmarks.table import Benchmark
 
 from oneshot.space import Arch, Space
@@ -141,7 +141,7 @@ def seed_column(table: Benchmark, truth: str, seed: int) -> str:
     columns = table.seed_columns(truth)
     if seed in columns:
         return columns[seed]
-    there = f"it has {some(list(columns.values()), 8)}" if columns else "it has none of single seeds"
+    there = f"it has {first_few(list(columns.values()), 8)}" if columns else "it has none of single seeds"
     raise ValueError(f"{table.name} has no column {truth + f'_seed{seed}'!r}; of {truth!r} {there}")
 
 

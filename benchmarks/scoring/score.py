@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from oneshot.benchmarks.columns import Array
-from oneshot.benchmarks.display import compact, html_table, in_line, jsonable, label
+from oneshot.benchmarks.display import compact, confidence, html_table, in_line, jsonable, label
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES, all_measures
 from oneshot.benchmarks.scoring.intervals import Bootstrap, Interval, percentiles
 from oneshot.benchmarks.scoring.measures import (
@@ -179,13 +179,13 @@ def score_all(
 
 def _in_space(runs: Sequence[Predicted], benchmark: Benchmark) -> Benchmark:
     """The benchmark as a table of the space that the predictions are of."""
-    named = {run.space: run.name for run in runs if run.space is not None}
-    if len(named) > 1:
-        both = " and ".join(f"{name} of {space!r}" for space, name in named.items())
+    spaces = {run.space: run.name for run in runs if run.space is not None}
+    if len(spaces) > 1:
+        both = " and ".join(f"{name} of {space!r}" for space, name in spaces.items())
         raise ValueError(f"expected predictions of one search space, got {both}")
-    if not named or benchmark.space.name in named:
+    if not spaces or benchmark.space.name in spaces:
         return benchmark
-    ((space, name),) = named.items()
+    ((space, name),) = spaces.items()
     try:
         return benchmark.within(space_named(space))
     except ValueError as error:
@@ -281,7 +281,7 @@ def settings_text(protocol: Mapping[str, Any]) -> str:
     chosen, table = protocol["architectures"], protocol["benchmark"]["name"]
     return (
         f"truth {protocol['truth']} of {table}, protocol {chosen['protocol']}, {chosen['scored']:,} architectures; "
-        f"brackets: {protocol['intervals']['confidence'] * 100:g}% intervals"
+        f"brackets: {confidence(protocol)} intervals"
     )
 
 

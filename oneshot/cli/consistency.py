@@ -87,13 +87,13 @@ def _common(space: Space, files: list[Predicted], args: Any) -> dict[str, Arch]:
     """The architectures to predict, by string."""
     import numpy as np
 
-    from oneshot.benchmarks.scoring.consistency import shared
+    from oneshot.benchmarks.scoring.consistency import common_archs
     from oneshot.samplers.uniform import distinct
 
     rng = np.random.default_rng(args.sample_seed)
     if not files:
         archs = distinct(space, args.sample or min(SAMPLE, space.size), rng)
         return {space.format(arch): arch for arch in archs}
-    texts = shared(files)
+    texts = common_archs(files)
     count = min(args.sample or SAMPLE, len(texts))
     return {texts[i]: space.parse(texts[i]) for i in sorted(rng.choice(len(texts), count, replace=False))}

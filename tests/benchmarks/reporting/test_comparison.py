@@ -97,6 +97,7 @@ def test_files_of_a_comparison(comparison: Comparison, tmp_path: Path) -> None:
         low, high = difference.intervals["kendall_tau"]
         assert np.isnan(low) or f"[{low:.3f}, {high:.3f}]" in text
     assert comparison.protocol["benchmark"]["sha256"] in text
+    assert "Scored with truth digits_test_20 of small, protocol predicted, 40 architectures" in text
 
 
 def test_the_figure_draws_every_difference(comparison: Comparison) -> None:

@@ -97,7 +97,7 @@ def test_rows_for_a_terminal(report: Report) -> None:
     assert [row[0] for row in rows] == [measure.title for measure in MAIN]
     low, high = report.intervals["kendall_tau"]
     assert rows[0][1] == f"{report.measures['kendall_tau']:.3f} [{low:.3f}, {high:.3f}]"
-    assert "best trivial baseline" in headline(report)
+    assert "with digits_test_20 on 40 architectures; the best trivial baseline" in headline(report)
 
 
 def test_the_terminal_table_fits_into_a_hundred_columns(report: Report) -> None:
