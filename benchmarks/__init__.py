@@ -1,1 +1,1 @@
-"""Ground truth, and how far predictions agree with it. Imports no torch."""
+"""Ground truth: tables of measured results, and how far predictions agree with them. Imports no torch."""

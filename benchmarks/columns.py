@@ -62,8 +62,8 @@ def read_any(path: Path) -> tuple[pa.Table, dict[str, Any]]:
         raise ValueError(f"{path} is no well-formed CSV table: {error}") from None
 
 
-def architecture_strings(table: pa.Table, path: Path) -> list[str]:
-    """The architecture column, by either of its names."""
+def architecture_strings(table: pa.Table, path: Path | str) -> list[str]:
+    """The architecture column, by either of its names; errors name the table by its path, or in other words."""
     found = [name for name in ARCH_NAMES if name in table.column_names]
     if not found:
         raise ValueError(f"{path} has no column 'arch'; its columns are {', '.join(table.column_names)}")
@@ -93,7 +93,7 @@ def as_floats(values: pa.ChunkedArray) -> Array:
     return np.concatenate([np.empty(0), *(np.asarray(part, np.float64) for part in parts)])
 
 
-def finite_numbers(table: pa.Table, column: str, path: Path) -> Array:
+def finite_numbers(table: pa.Table, column: str, path: Path | str) -> Array:
     """A column as float64; ValueError names the row and column of a gap, a NaN, an infinity or a text."""
     values = table.column(column)
     if is_numeric(values.type):
@@ -122,7 +122,7 @@ def first_repeat(strings: Iterable[str]) -> tuple[int, int] | None:
     return None
 
 
-def some(names: Sequence[str], limit: int = 3) -> str:
+def first_few(names: Sequence[str], limit: int = 3) -> str:
     """A few of many names, for an error message."""
     return ", ".join(repr(name) for name in names[:limit]) + (f" and {len(names) - limit} more" * (len(names) > limit))
 

@@ -80,10 +80,12 @@ class Index:
         if len(rows) > FEW or "strings" in self.__dict__:
             return [self.strings[row] for row in rows]
         rows = rows if self.chosen is None else self.chosen[rows]
-        groups = np.searchsorted(self._starts, rows, side="right") - 1
-        return [self._group(int(g))[int(row - self._starts[g])].as_py() for row, g in zip(rows, groups, strict=True)]
+        groups = np.searchsorted(self._group_starts, rows, side="right") - 1
+        return [
+            self._group(int(g))[int(row - self._group_starts[g])].as_py() for row, g in zip(rows, groups, strict=True)
+        ]
 
-    def find(self, archs: Sequence[Arch | str]) -> np.ndarray:
+    def rows(self, archs: Sequence[Arch | str]) -> np.ndarray:
         """The row of each architecture, -1 where there is none."""
         if self._keys is None or not isinstance(self.space, Keyed):
             return np.fromiter((self._by_any_string(arch) for arch in archs), np.intp, len(archs))
@@ -96,7 +98,7 @@ class Index:
         return rows
 
     @cached_property
-    def _starts(self) -> np.ndarray:
+    def _group_starts(self) -> np.ndarray:
         """The first row of each row group of the file."""
         parts = self.file.metadata
         return np.cumsum([0, *(parts.row_group(group).num_rows for group in range(parts.num_row_groups - 1))])

@@ -1,9 +1,9 @@
 """Benchmark: a search space and a table of measured results.
 
 The file is Parquet: a column `arch` of the space's strings, and numeric columns of measurements, one row an
-architecture. The file-level metadata `oneshot` holds one JSON document:
-`{"space": name in the catalogue, "truth": column, "ceiling": column, "protocol": {...}, ...}`; all of it is optional
-when opening, so that tables of other origin work as they are. Where one row stands for several architectures, a column
+architecture. The file-level metadata `oneshot` holds one JSON document: `{"space": name in the catalogue,
+"truth": column, "ceiling": column, "truth_seeds": {seed: column}, "protocol": {...}, ...}`; all of it is optional when
+opening, so that tables of other origin work as they are. Where one row stands for several architectures, a column
 `hash` (16 bytes, ascending) holds the key that they share (`oneshot.benchmarks.index`).
 """
 
@@ -23,14 +23,14 @@ from oneshot.benchmarks.columns import (
     METADATA_KEY,
     Array,
     as_floats,
+    first_few,
     first_repeat,
     is_numeric,
     open_parquet,
     read_metadata,
-    some,
 )
-from oneshot.benchmarks.importing.origin import sha256
 from oneshot.benchmarks.index import KEY_COLUMN, ROW_GROUP, Index, ordered
+from oneshot.benchmarks.origin import sha256
 
 from oneshot.base.files import replacing
 from oneshot.base.lookup import find_file
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHIPPED = Path(__file__).parent / "data"
+TEST_ACCURACY = re.compile(r"(.*_)?test(_accuracy)?(_\d+)?")
+"""What may be the truth of a table that declares none; a number at its end may be epochs, or a seed."""
 HINT = "`oneshot benchmark create` makes a table, `oneshot benchmark import` converts a published one"
 
 
@@ -100,12 +102,12 @@ class Benchmark:
         return self._file.metadata.num_rows if self._rows is None else len(self._rows)
 
     def __contains__(self, arch: Arch | str) -> bool:
-        return bool(self._index.find([arch])[0] >= 0)
+        return bool(self._index.rows([arch])[0] >= 0)
 
     def values(self, column: str) -> Array:
         """A measured column, float64, NaN where nothing was measured; ValueError lists the columns."""
         if column not in self.columns:
-            raise ValueError(f"{self.name} has no column {column!r}; its columns are {', '.join(self.columns)}")
+            raise ValueError(f"{self.name} has no column {column!r}; its columns are {self._listed}")
         if column not in self._values:
             read = as_floats(self._file.read(columns=[column], use_threads=False).column(column))
             values = read if self._rows is None else read[self._rows]
@@ -118,13 +120,13 @@ class Benchmark:
 
         In a table with keys that is the row of their key, and a string may be the key itself in hexadecimal.
         """
-        rows = self._index.find(archs)
+        rows = self._index.rows(archs)
         missing = [archs[int(i)] for i in np.flatnonzero(rows < 0)]
         if missing:
             unknown = [arch if isinstance(arch, str) else self.space.format(arch) for arch in missing]
             raise ValueError(
                 f"{len(unknown)} of {len(archs)} architectures are not among the {len(self)} of {self.name} "
-                f"({self.space.name}): {some(unknown)}"
+                f"({self.space.name}): {first_few(unknown)}"
             )
         return rows
 
@@ -161,25 +163,57 @@ class Benchmark:
     @property
     def truth(self) -> str | None:
         """The column that the table itself declares to be the truth."""
-        return self.metadata.get("truth")
+        truth = self.metadata.get("truth")
+        if truth is not None and truth not in self.columns:
+            raise ValueError(f"{self.path} declares the truth {truth!r}, which is none of its columns {self._listed}")
+        return truth
+
+    @property
+    def truth_candidates(self) -> tuple[str, ...]:
+        """The test accuracies by their names, such as `test`, `digits_test`, `cifar10_test_200`."""
+        return tuple(column for column in self.columns if TEST_ACCURACY.fullmatch(column))
 
     def default_truth(self) -> str:
-        """The declared truth, else the first test accuracy of the longest training, such as `cifar10_test_200`."""
+        """The declared truth, else the one test accuracy that the table has; ValueError lists several."""
         if self.truth is not None:
             return self.truth
-        matches = [m for m in (re.fullmatch(r"(.*_)?test(_accuracy)?(_(\d+))?", c) for c in self.columns) if m]
-        if not matches:
-            raise ValueError(
-                f"{self.name} declares no truth; say which of its columns it is: {', '.join(self.columns)}"
-            )
-        return max(matches, key=lambda match: int(match[4] or 0)).string
+        candidates = self.truth_candidates
+        if len(candidates) == 1:
+            return candidates[0]
+        if not candidates:
+            raise ValueError(f"{self.name} declares no truth; say which of its columns it is: {self._listed}")
+        raise ValueError(
+            f"{self.name} declares no truth, and {', '.join(candidates)} could each be it; say which (--truth COLUMN, "
+            "also of `oneshot benchmark import`, which writes it into the table)"
+        )
 
     def default_ceiling(self, truth: str) -> str | None:
         """A second measurement of the same networks: the declared one, else the truth's name with `valid[ation]`."""
-        if truth == self.truth and "ceiling" in self.metadata:
+        if truth == self.truth and self.metadata.get("ceiling") is not None:
             return self.metadata["ceiling"]
         twins = (re.sub(r"(^|_)test(_|$)", rf"\1{word}\2", truth) for word in ("valid", "validation"))
         return next((twin for twin in twins if twin != truth and twin in self.columns), None)
+
+    @property
+    def truth_seeds(self) -> dict[int, str]:
+        """The columns of single trainings that the table declares to be those of its truth, by their seed."""
+        seeds = self.metadata.get("truth_seeds", {})
+        if not isinstance(seeds, dict) or not all(seed.isdecimal() and seeds[seed] in self.columns for seed in seeds):
+            raise ValueError(f"{self.path} declares the seeds {seeds!r:.80}: expected a column for each seed")
+        return {int(seed): column for seed, column in seeds.items()}
+
+    def seed_columns(self, column: str) -> dict[int, str]:
+        """The columns of single trainings of a measured one, by seed: `COLUMN_seedN`, `COLUMN_runN`, or as declared."""
+        found = dict(self.truth_seeds) if column == self.truth else {}
+        for kind in ("seed", "run"):
+            for single in (re.fullmatch(rf"{re.escape(column)}_{kind}(\d+)", name) for name in self.columns):
+                if single:
+                    found.setdefault(int(single[1]), single.string)
+        return found
+
+    @property
+    def _listed(self) -> str:
+        return ", ".join(self.columns)
 
     @cached_property
     def _file(self) -> pq.ParquetFile:
@@ -190,7 +224,7 @@ class Benchmark:
         return Index(self._file, self.space, self._rows)
 
 
-def find(name_or_path: str | Path, data_dir: str | Path | None = None, space: Space | None = None) -> Benchmark:
+def find_table(name_or_path: str | Path, data_dir: str | Path | None = None, space: Space | None = None) -> Benchmark:
     """The benchmark of a name (NAME.parquet in the data folder, else among what ships) or in a file."""
     return Benchmark.open(find_file(name_or_path, ".parquet", data_dir, SHIPPED, HINT), space)
 
@@ -235,7 +269,6 @@ def write_strings(
     for key in ("truth", "ceiling"):
         if metadata.get(key) is not None and metadata[key] not in arrays:
             raise ValueError(f"the {key} {metadata[key]!r} is none of the columns {', '.join(arrays)}")
-    document = json.dumps({**metadata, "space": space.name})
     head: dict[str, Any] = {"arch": pa.array(strings, pa.string())}
     if keys is not None:
         order, head[KEY_COLUMN] = ordered(keys, strings)
@@ -243,11 +276,21 @@ def write_strings(
             head["arch"] = head["arch"].take(pa.array(order))
             arrays = {name: values[order] for name, values in arrays.items()}
     table = pa.table({**head, **{name: pa.array(values) for name, values in arrays.items()}})
-    with replacing(Path(path)) as temporary:
-        # distinct values throughout: a dictionary of them only makes reading slower
-        options = {"compression": "zstd", "use_dictionary": list(arrays), "row_group_size": ROW_GROUP}
-        pq.write_table(table.replace_schema_metadata({METADATA_KEY: document}), temporary, **options)
+    _write(table, Path(path), list(arrays), {**metadata, "space": space.name})
     return Benchmark.open(path, space)
+
+
+def write_declared(path: str | Path, table: Benchmark, metadata: Mapping[str, Any]) -> Benchmark:
+    """Writes a whole table as it is, with other metadata."""
+    _write(open_parquet(table.path).read(), Path(path), list(table.columns), {**metadata, "space": table.space.name})
+    return Benchmark.open(path, table.space)
+
+
+def _write(table: pa.Table, path: Path, measured: Sequence[str], metadata: Mapping[str, Any]) -> None:
+    with replacing(path) as temporary:
+        # strings are distinct throughout: a dictionary of them only makes reading slower
+        options = {"compression": "zstd", "use_dictionary": list(measured), "row_group_size": ROW_GROUP}
+        pq.write_table(table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata)}), temporary, **options)
 
 
 def _parses(space: Space, text: str) -> bool:

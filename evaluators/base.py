@@ -17,6 +17,9 @@ from oneshot.space import Arch, Space
 if TYPE_CHECKING:
     import pandas as pd
 
+SHOWN = 10
+"""Rows of a notebook's table."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -56,6 +59,29 @@ class Predictions:
     def accuracy(self) -> np.ndarray:
         """Percent [N]."""
         return np.array([value.accuracy for value in self.values])
+
+    def __repr__(self) -> str:
+        best = f", the best {self._line(self._ranked()[0])}" if self.values else ""
+        return f"<Predictions of {len(self):,} architectures of {self.space.name}{best}>"
+
+    def _repr_html_(self) -> str:
+        from oneshot.benchmarks.display import html_table
+
+        best = self._ranked()[:SHOWN]
+        rows = [[self.space.format(self.archs[i]), _percent(self.values[i])] for i in best]
+        caption = f"the best {len(best)} of {len(self):,} architectures of {self.space.name}"
+        if "batch_norm" in self.protocol:
+            caption += f"; BatchNorm {self.protocol['batch_norm']}"
+        if images := sorted({value.images for value in self.values}):
+            caption += "; " + " to ".join(f"{count:,}" for count in dict.fromkeys((images[0], images[-1]))) + " images"
+        return html_table(["architecture", "accuracy %"], rows, caption)
+
+    def _ranked(self) -> list[int]:
+        """The places of the predictions, the best first."""
+        return np.argsort(-self.accuracy, kind="stable").tolist()
+
+    def _line(self, place: int) -> str:
+        return f"{self.space.format(self.archs[place])} with {_percent(self.values[place])}%"
 
     def records(self) -> list[dict[str, Any]]:
         return [
@@ -101,6 +127,10 @@ class Predictions:
 
                 table = pa.Table.from_pandas(self.frame(), preserve_index=False)
                 parquet.write_table(table.replace_schema_metadata({"oneshot": json.dumps(self.heading())}), temporary)
+
+
+def _percent(value: Prediction) -> str:
+    return f"{value.accuracy:.2f} ± {value.standard_error:.2f}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One-shot neural architecture search: spaces, supernets, samplers, methods, training. Imports lazily."""
+"""One-shot neural architecture search: spaces, supernets, training, predictions, scores. Imports lazily."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oneshot.benchmarks.scoring.score import score
+    from oneshot.benchmarks.table import find_table as table
     from oneshot.data.load import load
+    from oneshot.evaluators.predict import predict
     from oneshot.gates import fixed, mixture
     from oneshot.registry import SPACES, register_space, skeleton
     from oneshot.runs.config import Config
@@ -28,19 +31,29 @@ _HOMES = {
     "oneshot.registry": ("SPACES", "register_space", "skeleton"),
     "oneshot.supernets.choices": ("Choice", "register_network", "space_of"),
     "oneshot.training.loop": ("train",),
+    "oneshot.benchmarks.scoring.score": ("score",),
+    "oneshot.benchmarks.table": ("table",),
+    "oneshot.evaluators.predict": ("predict",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
+_AT_HOME = {"table": "find_table"}
+"""Names that are others at home."""
 
 __all__ = [
     "SPACES", "Arch", "Choice", "Config", "Decision", "Recipe", "Run", "Space", "build", "fixed", "load", "mixture",
-    "open_run", "preset", "register_network", "register_space", "skeleton", "space_of", "train",
+    "open_run", "predict", "preset", "register_network", "register_space", "score", "skeleton", "space_of", "table",
+    "train",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from oneshot.base.provenance import version
+
+        return version("oneshot-nas")
     if name not in _HOME:
         raise AttributeError(f"module 'oneshot' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    return getattr(import_module(_HOME[name]), _AT_HOME.get(name, name))
 
 
 def __dir__() -> list[str]:

@@ -179,9 +179,9 @@ def test_light_modules_import_no_torch(module: str) -> None:
 @pytest.mark.parametrize("words", [["--help"], ["spaces"], ["benchmark", "query"]], ids=" ".join)
 def test_light_doors_answer_fast(words: list[str]) -> None:
     if words[0] == "benchmark":
-        from oneshot.benchmarks.table import find
+        from oneshot.benchmarks.table import find_table
 
-        words = [*words, "nasbench201-digits", find("nasbench201-digits").strings[0], "--json"]
+        words = [*words, "nasbench201-digits", find_table("nasbench201-digits").strings[0], "--json"]
     times = []
     for _ in range(5):
         before = processor_seconds()

@@ -13,13 +13,14 @@ from oneshot.benchmarks.columns import (
     Array,
     architecture_strings,
     finite_numbers,
+    first_few,
     numeric_columns,
     read_any,
-    some,
 )
 from oneshot.benchmarks.importing import nasbench101, nasbench201
-from oneshot.benchmarks.importing.origin import imported
+from oneshot.benchmarks.importing.roles import Roles, declare
 from oneshot.benchmarks.index import KEY_COLUMN
+from oneshot.benchmarks.origin import origin_of
 from oneshot.benchmarks.table import Benchmark, recognised, write, write_strings
 
 from oneshot.registry import SPACES
@@ -29,6 +30,7 @@ NUMBERS = ("arch_index", "index")
 """Columns that number the architectures of a published table, so that others can refer to them."""
 REPEATS = ("seed", "run")
 """Columns that tell several trainings of one architecture apart."""
+NO_ROLES = Roles()
 
 
 def import_any(
@@ -36,19 +38,21 @@ def import_any(
     target: str | Path,
     space: Space | None = None,
     joined: Sequence[str | Path] = (),
+    roles: Roles = NO_ROLES,
     on_start: Callable[[int, str], None] = lambda count, unit: None,
     on_advance: Callable[[int], None] = lambda count: None,
 ) -> Benchmark:
     """Converts an official file of NAS-Bench-201, NATS-Bench or NAS-Bench-101, or a CSV or Parquet table.
 
-    The columns of the tables `joined` are added to it. ValueError says what is wrong and where, and nothing is written.
+    The columns of the tables `joined` are added to it, then `roles` say which are the truth, its ceiling and its seeds.
+    ValueError says what is wrong and where, and nothing is written.
     `on_start` is told how much there is to do, and the unit in which `on_advance` is told what was done.
     """
     source, target = Path(source), Path(target)
     if not target.parent.is_dir():
         raise ValueError(f"there is no folder {target.parent} to write {target.name} in")
     with tempfile.TemporaryDirectory() as folder:
-        first = Path(folder) / target.name if joined else target
+        first = Path(folder) / target.name if joined or roles else target
         if nasbench201.is_official(source):
             table = nasbench201.import_official(
                 source, first, lambda count: on_start(count, "architectures"), lambda: on_advance(1)
@@ -58,7 +62,9 @@ def import_any(
             table = nasbench101.import_official(source, first, on_advance)
         else:
             table = import_table(source, first, space)
-        return join(table, [Path(each) for each in joined], target) if joined else table
+        if joined:
+            table = join(table, [Path(each) for each in joined], first if roles else target)
+        return declare(table, roles, target) if roles else table
 
 
 def import_table(source: str | Path, target: str | Path, space: Space | None = None) -> Benchmark:
@@ -74,14 +80,15 @@ def import_table(source: str | Path, target: str | Path, space: Space | None = N
     if not strings:
         raise ValueError(f"{source} has no rows")
     if space is None:
-        space = SPACES[metadata["space"]] if "space" in metadata else recognised(strings[0])
+        named: Space | None = SPACES[metadata["space"]] if "space" in metadata else None
+        space = named or recognised(strings[0])
     archs = [_parsed(space, text, row, source) for row, text in enumerate(strings, 1)]
     columns = {name: finite_numbers(table, name, source) for name in numeric_columns(table)}
     if not columns:
         raise ValueError(f"{source} has no numeric column; its columns are {', '.join(table.column_names)}")
     kept = _without_repeats(archs, columns, source)
     left_out = [name for name in table.column_names if name not in (*columns, *ARCH_NAMES)]
-    metadata["source"] = imported(source, columns_left_out=left_out)
+    metadata["source"] = origin_of(source, columns_left_out=left_out)
     return write(
         target, [archs[i] for i in kept], {name: values[kept] for name, values in columns.items()}, space, metadata
     )
@@ -104,7 +111,7 @@ def join(table: Benchmark, others: Sequence[Path], target: str | Path) -> Benchm
             if name in columns and not np.array_equal(columns[name], filled, equal_nan=True):
                 raise ValueError(f"{table.name} has another column {name!r} than {path}")
             columns[name] = filled
-    metadata = {**table.metadata, "joined": [imported(path) for path in others]}
+    metadata = {**table.metadata, "joined": [origin_of(path) for path in others]}
     return write_strings(target, table.strings, columns, table.space, metadata, table.keys)
 
 
@@ -119,7 +126,7 @@ def _rows_in(table: Benchmark, more: pa.Table, path: Path) -> np.ndarray:
     if not shared:
         raise ValueError(
             f"{path} has none of the columns by which its rows could find those of {table.name}: expected arch, "
-            f"{KEY_COLUMN} or {', '.join(NUMBERS)}, its columns are {some(more.column_names, 8)}"
+            f"{KEY_COLUMN} or {', '.join(NUMBERS)}, its columns are {first_few(more.column_names, 8)}"
         )
     row_of = {number: row for row, number in enumerate(table.values(shared[0]).tolist())}
     numbers = finite_numbers(more, shared[0], path).tolist()
@@ -134,7 +141,7 @@ def _by_repeat(more: pa.Table, path: Path) -> dict[str, Array]:
     """The measured columns, one a seed where the rows are trainings; NaN in the rows of other seeds."""
     names = [name for name in numeric_columns(more) if name not in (*NUMBERS, *REPEATS, KEY_COLUMN)]
     if not names:
-        raise ValueError(f"{path} has no numeric column to join; its columns are {some(more.column_names, 8)}")
+        raise ValueError(f"{path} has no numeric column to join; its columns are {first_few(more.column_names, 8)}")
     columns = {name: finite_numbers(more, name, path) for name in names}
     repeat = next((name for name in REPEATS if name in more.column_names), None)
     if repeat is None:

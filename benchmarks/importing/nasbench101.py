@@ -24,8 +24,8 @@ import numpy as np
 import pyarrow as pa
 from oneshot.benchmarks.columns import Array, finite_numbers, numeric_columns, open_parquet
 from oneshot.benchmarks.importing.nasbench101_record import BUDGETS, MEASURED, Training, read_training
-from oneshot.benchmarks.importing.origin import imported
 from oneshot.benchmarks.importing.tfrecord import records
+from oneshot.benchmarks.origin import origin_of
 from oneshot.benchmarks.table import Benchmark, write_strings
 
 from oneshot.spaces.nasbench101 import ALL
@@ -76,7 +76,7 @@ def import_official(
     metadata = {role: column for role, column in roles.items() if column in columns}
     keys = [bytes.fromhex(text) for text in hashes]
     strings = [str(cell) for cell in cells]
-    return write_strings(target, strings, columns, ALL, {**metadata, "source": imported(source)}, keys)
+    return write_strings(target, strings, columns, ALL, {**metadata, "source": origin_of(source)}, keys)
 
 
 class Models:
@@ -87,7 +87,7 @@ class Models:
         self.hashes: list[str] = []
         self.cells: list[Cell] = []
         self._row: dict[str, int] = {}
-        self._starts = array("q")  # byte offset of the first record of each model
+        self._offsets = array("q")  # byte offset of the first record of each model
         self._parameters = array("q")
         self._budgets: dict[int, Budget] = {}
         self._checked = 0
@@ -101,7 +101,7 @@ class Models:
                 row = self._new(start, training)
             elif self.cells[row] != training.cell or self._parameters[row] != training.parameters:
                 raise ValueError(
-                    f"expected the graph and parameters of the record at byte {self._starts[row]} with the same hash "
+                    f"expected the graph and parameters of the record at byte {self._offsets[row]} with the same hash "
                     f"{training.hash}, got others"
                 )
             budget = self._budgets.get(training.epochs) or self._budgets.setdefault(training.epochs, Budget())
@@ -132,14 +132,14 @@ class Models:
         check_whole(training.cell)
         self.hashes.append(training.hash)
         self.cells.append(training.cell)
-        self._starts.append(start)
+        self._offsets.append(start)
         self._parameters.append(training.parameters)
         return self._row.setdefault(training.hash, len(self.hashes) - 1)
 
     def _check_hashes(self) -> None:
         first, self._checked = self._checked, len(self.cells)
         if wrong := wrong_hash(self.hashes[first:], self.cells[first:]):
-            raise _wrong(self.path, self._starts[first + wrong[0]], wrong[1])
+            raise _wrong(self.path, self._offsets[first + wrong[0]], wrong[1])
 
 
 class Budget:

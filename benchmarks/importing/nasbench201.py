@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from oneshot.benchmarks.importing.origin import imported
 from oneshot.benchmarks.importing.untrusted import load_bz2_pickle, load_torch
+from oneshot.benchmarks.origin import origin_of
 from oneshot.benchmarks.table import Benchmark, write
 
 from oneshot.cost import Cost
@@ -277,4 +277,4 @@ def _metadata(source: Path, columns: Iterable[str]) -> dict[str, Any]:
     seeds = {int(name.rpartition("_seed")[2]) for name in columns if "_seed" in name}
     protocol = {"epochs": [12, 200], "seeds": sorted(seeds), "accuracy": "percent after the last epoch, mean of seeds"}
     roles = {"truth": TRUTH, "ceiling": CEILING} if CEILING in columns else {"truth": TRUTH}
-    return {**roles, "protocol": protocol, "source": imported(source, "nats-bench")}
+    return {**roles, "protocol": protocol, "source": origin_of(source, "nats-bench")}

@@ -7,19 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from oneshot.benchmarks.reporting.plots import TRIVIAL, improvement_figure, label, pruning_figure, save
-from oneshot.benchmarks.reporting.report import (
-    MAIN,
-    TITLES,
-    compact,
-    definitions,
-    document,
-    empty_table,
-    html_cell,
-    inlined,
-    percent,
-)
-from oneshot.benchmarks.scoring.compare import ARCHITECTURES, Comparison, Estimate
+from oneshot.benchmarks.display import UNDEFINED, confidence
+from oneshot.benchmarks.reporting.plots import TRIVIAL, improvement_figure, pruning_figure, save
+from oneshot.benchmarks.reporting.report import definitions, document, empty_table, html_cell, inlined
+from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES, Measure
+from oneshot.benchmarks.scoring.compare import Comparison, Estimate
+from oneshot.benchmarks.scoring.score import settings_text
 
 from oneshot.base.figures import INK, METHOD, new_figure
 from oneshot.base.files import write_json, write_text
@@ -27,8 +20,6 @@ from oneshot.base.files import write_json, write_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
-
-ALONE = "†"
 
 
 def write_comparison(comparison: Comparison, out_dir: str | Path) -> Path:
@@ -56,27 +47,16 @@ def page(comparison: Comparison, drawings: dict[str, str]) -> str:
     return document(
         title,
         f"""<h2>Differences</h2>
-<p>The first less the second; a star marks intervals ({percent(comparison.protocol)}) that exclude 0.
-{escape(note(comparison))}</p>
-{_html_table(comparison.differences)}
+<p>The first less the second; a star marks intervals ({confidence(comparison.protocol)}) that exclude 0.
+{escape(comparison.note)}</p>
+{_html_table(comparison.differences, comparison.mark)}
 <h2>Measures</h2>
-<p>Means over the runs, ± the standard deviation of single runs. Trivial baselines need no training; the ceiling is a
-second measurement of the truth itself.</p>
+<p>Scored with {escape(settings_text(comparison.protocol))}. Means over the runs, ± the standard deviation of single
+runs. Trivial baselines need no training; the ceiling is a second measurement of the truth itself.</p>
 {_html_table(comparison.methods)}
 <h2>Figures</h2>{figures}
 <h2>Protocol</h2>{definitions(comparison.protocol)}""",
     )
-
-
-def note(comparison: Comparison) -> str:
-    """Over what the intervals of the differences are."""
-    alone = [d.over == ARCHITECTURES for d in comparison.differences]
-    if all(alone):
-        return (
-            "Intervals are over architectures alone: without several runs of a method they do not show training luck."
-        )
-    text = "Intervals are over architectures and training seeds"
-    return text + (f"; {ALONE} over architectures alone." if any(alone) else ".")
 
 
 def method_table(comparison: Comparison) -> Table:
@@ -84,13 +64,12 @@ def method_table(comparison: Comparison) -> Table:
     from rich.text import Text
 
     shown = comparison.protocol["architectures"]
-    caption = f"{percent(comparison.protocol)} intervals, {shown['scored']:,} architectures; ± sd of single runs"
+    caption = f"{confidence(comparison.protocol)} intervals, {shown['scored']:,} architectures; ± sd of single runs"
     table = empty_table("predictor", caption)
     table.title = f"truth {comparison.protocol['truth']}, protocol {shown['protocol']}"
     for method in comparison.methods:
-        cells = [compact(method.values[m], method.intervals[m], method.spread[m]) for m in MAIN]
         style = "bold" if method.kind == "method" else ""
-        table.add_row(Text(_name(method)), *map(Text, cells), style=style)
+        table.add_row(Text(method.label()), *(Text(method.cell(m.name)) for m in MAIN), style=style)
     return table
 
 
@@ -98,68 +77,52 @@ def difference_table(comparison: Comparison) -> Table:
     """The differences, for a terminal of 100 columns; a star where the interval excludes 0."""
     from rich.text import Text
 
-    mark = len({difference.over for difference in comparison.differences}) > 1
-    table = empty_table("difference", f"{percent(comparison.protocol)} intervals; * excludes 0. {note(comparison)}")
+    table = empty_table("difference", f"{confidence(comparison.protocol)} intervals; * excludes 0. {comparison.note}")
     for difference in comparison.differences:
-        cells = [
-            _starred(difference, m, compact(difference.values[m], difference.intervals[m], sign="+")) for m in MAIN
-        ]
-        table.add_row(Text(_name(difference, mark)), *map(Text, cells))
+        cells = [Text(difference.cell(measure.name)) for measure in MAIN]
+        table.add_row(Text(difference.label(comparison.mark)), *cells)
     return table
 
 
 def difference_figure(comparison: Comparison) -> Figure:
     """Every difference of Kendall's tau with its interval, those between methods in colour."""
-    shown = [d for d in comparison.differences if np.isfinite(d.values["kendall_tau"])]
+    tau = MEASURES["kendall_tau"]
+    shown = [d for d in comparison.differences if np.isfinite(d.values[tau.name])]
     figure, axes = new_figure(height=1.2 + 0.35 * len(shown))
     axes.grid(visible=False, axis="y")
     axes.axvline(0, color=INK, linewidth=0.8)
     for row, difference in enumerate(shown):
-        low, high = difference.intervals["kendall_tau"]
+        low, high = difference.intervals[tau.name]
         color = METHOD if all(name in comparison.reports for name in difference.names) else TRIVIAL[0]
         axes.plot([low, high], [row, row], color=color, linewidth=1.6)
-        axes.plot([difference.values["kendall_tau"]], [row], "o", color=color)
-    names = [_name(difference).replace("$", r"\$") for difference in shown]
+        axes.plot([difference.values[tau.name]], [row], "o", color=color)
+    names = [difference.label().replace("$", r"\$") for difference in shown]
     axes.set_yticks(range(len(shown)), names, fontsize=9, color=INK)
     axes.invert_yaxis()
     axes.spines[["left"]].set_visible(False)
-    axes.set_xlabel("difference of Kendall's tau")
+    axes.set_xlabel(f"difference of {tau.title}")
     return figure
 
 
-def _name(estimate: Estimate, mark: bool = False) -> str:
-    """The names with the number of runs where that is not one; `mark` if the interval is over architectures alone."""
-    names = [f"{n} (×{k})" if k > 1 else n for n, k in zip(estimate.names, estimate.runs, strict=True)]
-    if estimate.kind == "ceiling":
-        return f"ceiling: {names[0]}"
-    return " vs ".join(map(label, names)) + (f" {ALONE}" if mark and estimate.over == ARCHITECTURES else "")
-
-
-def _starred(estimate: Estimate, measure: str, text: str) -> str:
-    value, line, interval = text.partition("\n")
-    return f"{value}{'*' if estimate.better(measure) else ''}{line}{interval}"
-
-
-def _html_table(estimates: tuple[Estimate, ...]) -> str:
+def _html_table(estimates: tuple[Estimate, ...], mark: bool = False) -> str:
     """One row a measure, one column an estimate."""
     if not estimates:
         return ""
-    mark = len(estimates[0].names) == 2 and len({estimate.over for estimate in estimates}) > 1
-    names = [_name(estimate, mark) for estimate in estimates]
+    names = [estimate.label(mark) for estimate in estimates]
     head = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in ("measure", *names))
     body = "".join(
-        f"<tr><td>{escape(title)}</td>{''.join(f'<td>{_html_value(e, m)}</td>' for e in estimates)}</tr>"
-        for m, title in TITLES.items()
+        f"<tr><td>{escape(measure.title)}</td>{''.join(f'<td>{_html_value(e, measure)}</td>' for e in estimates)}</tr>"
+        for measure in MEASURES.values()
     )
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _html_value(estimate: Estimate, measure: str) -> str:
-    value, (low, high) = estimate.values[measure], estimate.intervals[measure]
+def _html_value(estimate: Estimate, measure: Measure) -> str:
+    value, (low, high) = estimate.values[measure.name], estimate.intervals[measure.name]
     if not np.isfinite(value):
-        return "undefined"
-    spread = f" ± {estimate.spread[measure]:.3f}" if len(estimate.names) == 1 and max(estimate.runs) > 1 else ""
-    sign = "+" if len(estimate.names) == 2 else ""
-    star = "*" if len(estimate.names) == 2 and estimate.better(measure) else ""
+        return UNDEFINED
+    spread, pair = estimate.spread[measure.name], len(estimate.names) == 2
+    runs = f" ± {spread:.3f}" if not pair and max(estimate.runs) > 1 else ""
+    star = "*" if pair and estimate.better(measure.name) else ""
     interval = f" [{low:.3f}, {high:.3f}]" if np.isfinite(low) else ""
-    return html_cell(f"{value:{sign}.3f}{spread}{star}{interval}")
+    return html_cell(f"{value:{'+' if pair else ''}.3f}{runs}{star}{interval}")

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from oneshot.benchmarks.display import in_line, label
+from oneshot.benchmarks.scoring.catalogue import MEASURES
 from oneshot.benchmarks.scoring.measures import LEFT
 from oneshot.benchmarks.scoring.score import Report, Scores
 
@@ -26,6 +28,7 @@ TRIVIAL = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ((0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)), (0, (8, 3)), (0, (1, 1.5)))
 SCATTER_POINTS = 2000
 ON_TOP = 3
+TAU = MEASURES["kendall_tau"]
 
 Reports = Report | Sequence[Report] | Mapping[str, Sequence[Report]]
 
@@ -62,11 +65,11 @@ def pruning_figure(reports: Reports) -> Figure:
     figure, axes = new_figure()
     axes.axhline(0, color=INK, linewidth=0.8, alpha=0.5)
     for scores, style in predictors:
-        _line(axes, scores, lambda s: s.pruning, "kendall_tau", style)
+        _line(axes, scores, lambda s: s.pruning, TAU.name, style)
     remaining = runs[0].method.pruning.remaining
     _architectures_left(axes, remaining[0], remaining[-1])
     axes.set_xlabel("architectures left, the truly best (log scale)")
-    axes.set_ylabel("Kendall's tau with the truth")
+    axes.set_ylabel(f"{TAU.title} with the truth")
     _legend(figure, axes)
     return figure
 
@@ -80,10 +83,8 @@ def scatter_figure(report: Report) -> Figure:
     axes.scatter(report.predicted[shown], report.truth[shown], s=14, color=METHOD, alpha=alpha, linewidths=0)
     axes.set_xlabel("predicted (as the predictor scales it)")
     axes.set_ylabel(f"truth ({_unit(report)})")
-    tau, (low, high) = report.measures["kendall_tau"], report.intervals["kendall_tau"]
-    axes.set_title(
-        f"Kendall's tau {tau:.3f} [{low:.3f}, {high:.3f}], {len(order):,} architectures", fontsize=10, color=INK
-    )
+    tau = in_line(report.measures[TAU.name], report.intervals[TAU.name])
+    axes.set_title(f"{TAU.title} {tau}, {len(order):,} architectures", fontsize=10, color=INK)
     return figure
 
 
@@ -97,11 +98,6 @@ def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
     with replacing(svg) as temporary, mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": png.stem}):
         figure.savefig(temporary, format="svg", transparent=True, metadata={"Date": None})
     return png, svg
-
-
-def label(name: str) -> str:
-    """The name of a baseline as readers see it."""
-    return name.replace("_", " ")
 
 
 def verbatim(text: str) -> str:

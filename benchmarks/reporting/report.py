@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from oneshot.benchmarks.reporting.plots import improvement_figure, label, pruning_figure, save, scatter_figure
-from oneshot.benchmarks.scoring.score import Report, Scores, plain
+from oneshot.benchmarks.display import compact, confidence, in_line, jsonable, label
+from oneshot.benchmarks.reporting.plots import improvement_figure, pruning_figure, save, scatter_figure
+from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES, Measure
+from oneshot.benchmarks.scoring.score import Report, Scores
 
 from oneshot.base.figures import INK
 from oneshot.base.files import write_json, write_text
@@ -18,33 +20,6 @@ from oneshot.base.files import write_json, write_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
-
-TITLES = {
-    "kendall_tau": "Kendall's tau",
-    "spearman_rho": "Spearman's rho",
-    "pearson_r": "Pearson's r",
-    "kendall_tau_top10": "tau in the true top 10%",
-    "precision_at_1": "precision@1%",
-    "precision_at_5": "precision@5%",
-    "precision_at_10": "precision@10%",
-    "improvement_at_10": "improvement, 10 left",
-    "improvement_at_10_evaluated": "… to the best evaluated",
-    "improvement_at_10_absolute": "… as mean truth",
-    "best_rank_at_10": "best true rank of 10",
-    "worst_rank_at_10": "worst true rank of 10",
-    "best_rank_at_10_absolute": "… best, absolute",
-    "worst_rank_at_10_absolute": "… worst, absolute",
-}
-MAIN = ("kendall_tau", "spearman_rho", "kendall_tau_top10", "precision_at_5", "improvement_at_10")
-"""The measures that a terminal has room for."""
-SHORT = {
-    "kendall_tau": "Kendall's\ntau",
-    "spearman_rho": "Spearman's\nrho",
-    "kendall_tau_top10": "tau in the\ntop 10%",
-    "precision_at_5": "precision\n@5%",
-    "improvement_at_10": "improvement\n10 left",
-}
-"""Their headings in a terminal."""
 
 FIGURES = {
     "improvement": "The worst predicted are removed one by one: how good, truly, are those left?",
@@ -98,21 +73,25 @@ def write_report(report: Report, out_dir: str | Path) -> Path:
 
 def page(report: Report, drawings: dict[str, str]) -> str:
     """One HTML document with the drawings (SVG documents by the names in `FIGURES`) inside."""
-    head, *body = table_rows(report, tuple(TITLES))
+    head, *body = table_rows(report, tuple(MEASURES.values()))
     cells = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in head)
     rows = "".join(f"<tr>{''.join(f'<td>{html_cell(cell)}</td>' for cell in row)}</tr>" for row in body)
     figures = "".join(
         f"<figure>{inlined(drawings[name])}<figcaption>{escape(caption)}</figcaption></figure>"
         for name, caption in FIGURES.items()
     )
-    notes = [f"{scores.name}, {TITLES[m]}: {why}" for scores in report.everyone for m, why in scores.undefined.items()]
+    notes = [
+        f"{scores.name}, {MEASURES[m].title}: {why}"
+        for scores in report.everyone
+        for m, why in scores.undefined.items()
+    ]
     missing = f"<p>Undefined: {escape('; '.join(notes))}.</p>" if notes else ""
     title = f"{report.method.name} against {report.protocol['benchmark']['name']}"
     return document(
         title,
         f"""<p class="headline">{escape(headline(report))}</p>
 <h2>Measures</h2>
-<p>Brackets are {percent(report.protocol)} intervals over architectures. Ranks are shares of the evaluated that are
+<p>Brackets are {confidence(report.protocol)} intervals over architectures. Ranks are shares of the evaluated that are
 truly better: 0 is the best. Trivial baselines need no training; the ceiling is a second measurement of the truth.</p>
 <div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>{missing}
 <h2>Figures</h2>{figures}
@@ -133,27 +112,33 @@ def document(title: str, body: str) -> str:
 
 def definitions(protocol: dict[str, Any]) -> str:
     """A protocol as an HTML list."""
-    entries = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in _flat(plain(protocol)))
+    entries = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in _flat(jsonable(protocol)))
     return f"<dl>{entries}</dl>"
 
 
 def headline(report: Report) -> str:
     """The result in one sentence, with what it has to be compared with."""
-    text = f"Kendall's tau {value_text(report.method, 'kendall_tau')} on {len(report.truth):,} architectures"
-    known = [s for s in report.baselines if np.isfinite(s.measures["kendall_tau"])]
-    if known:
-        strongest = max(known, key=lambda scores: scores.measures["kendall_tau"])
-        text += f"; the best trivial baseline ({label(strongest.name)}) has {strongest.measures['kendall_tau']:.3f}"
+    tau = MEASURES["kendall_tau"]
+    text = f"{tau.title} {value_text(report.method, tau)} with {report.protocol['truth']}"
+    text += f" on {len(report.truth):,} architectures"
+    defined = [s for s in report.baselines if np.isfinite(s.measures[tau.name])]
+    if defined:
+        strongest = max(defined, key=lambda scores: scores.measures[tau.name])
+        text += f"; the best trivial baseline ({label(strongest.name)}) has {strongest.measures[tau.name]:.3f}"
     if report.ceiling:
-        text += f"; the ceiling is {report.ceiling.measures['kendall_tau']:.3f}"
+        text += f"; the ceiling is {report.ceiling.measures[tau.name]:.3f}"
     return text + "."
 
 
-def table_rows(report: Report, measures: tuple[str, ...] = MAIN) -> list[list[str]]:
+def table_rows(report: Report, measures: tuple[Measure, ...] = MAIN) -> list[list[str]]:
     """The table as text, headings first: one row a measure, one column a predictor, the method's first."""
-    names = [report.method.name, *(label(scores.name) for scores in report.baselines)]
-    heads = ["measure", *names, *([f"ceiling: {report.ceiling.name}"] if report.ceiling else [])]
-    return [heads, *([TITLES[m], *(value_text(scores, m) for scores in report.everyone)] for m in measures)]
+    head = ["measure", *(name for name, _ in report.predictors)]
+    return [head, *([measure.title, *(value_text(s, measure) for s in report.everyone)] for measure in measures)]
+
+
+def value_text(scores: Scores, measure: Measure) -> str:
+    """A value with its interval, `undefined` where there is none."""
+    return in_line(scores.measures[measure.name], scores.intervals[measure.name], measure.digits)
 
 
 def rich_table(report: Report) -> Table:
@@ -161,11 +146,12 @@ def rich_table(report: Report) -> Table:
     from rich.text import Text
 
     shown = report.protocol["architectures"]
-    table = empty_table("predictor", f"{percent(report.protocol)} intervals over {len(report.truth):,} architectures")
+    table = empty_table(
+        "predictor", f"{confidence(report.protocol)} intervals over {len(report.truth):,} architectures"
+    )
     table.title = f"truth {report.protocol['truth']}, protocol {shown['protocol']}"
-    for scores in report.everyone:
-        name = f"ceiling: {scores.name}" if scores is report.ceiling else label(scores.name)
-        cells = [compact(scores.measures[m], scores.intervals[m]) for m in MAIN]
+    for name, scores in report.predictors:
+        cells = [compact(scores.measures[m.name], scores.intervals[m.name]) for m in MAIN]
         table.add_row(Text(name), *map(Text, cells), style="bold" if scores is report.method else "")
     return table
 
@@ -180,32 +166,8 @@ def empty_table(first: str, caption: str) -> Table:
     )
     table.add_column(first, overflow="fold", min_width=16)
     for measure in MAIN:
-        table.add_column(SHORT[measure], justify="right", no_wrap=True)
+        table.add_column(measure.heading, justify="right", no_wrap=True)
     return table
-
-
-def compact(value: float, interval: tuple[float, float], spread: float = float("nan"), sign: str = "") -> str:
-    """A value of two lines, as `.606` and `[.581 .631]`; with the standard deviation of runs behind a ±."""
-    if not np.isfinite(value):
-        return "undefined"
-    texts = [f"{number:{how}.3f}" for number, how in ((value, sign), *((end, "") for end in interval), (spread, ""))]
-    text, low, high, runs = (text.replace("0.", ".", 1) if text.lstrip("+-")[:2] == "0." else text for text in texts)
-    text += f" ±{runs}" if np.isfinite(spread) else ""
-    return f"{text}\n[{low} {high}]" if np.isfinite(interval[0]) else text
-
-
-def value_text(scores: Scores, measure: str) -> str:
-    """A value with its interval, `undefined` where there is none."""
-    value, (low, high) = scores.measures[measure], scores.intervals[measure]
-    if not np.isfinite(value):
-        return "undefined"
-    digits = 0 if measure.endswith("rank_at_10_absolute") else 3
-    interval = f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low) else ""
-    return f"{value:.{digits}f}{interval}"
-
-
-def percent(protocol: dict[str, Any]) -> str:
-    return f"{protocol['intervals']['confidence'] * 100:g}%"
 
 
 def html_cell(text: str) -> str:

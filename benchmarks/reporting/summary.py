@@ -17,12 +17,12 @@ def summary(table: Benchmark, column: str) -> dict[str, Any]:
     measured = np.isfinite(values)
     if not measured.any():
         return {"count": 0, "min": None, "mean": None, "max": None, "histogram": [0] * BINS, "best": None}
-    known = values[measured]
+    present = values[measured]
     return {
         "count": int(measured.sum()),
-        "min": float(known.min()),
-        "mean": float(known.mean()),
-        "max": float(known.max()),
-        "histogram": np.histogram(known, BINS)[0].tolist(),
+        "min": float(present.min()),
+        "mean": float(present.mean()),
+        "max": float(present.max()),
+        "histogram": np.histogram(present, BINS)[0].tolist(),
         "best": table.strings[int(np.nanargmax(np.where(measured, values, np.nan)))],
     }

@@ -20,14 +20,16 @@ from typing import Any
 
 import numpy as np
 from oneshot.benchmarks.columns import Array
-from oneshot.benchmarks.scoring.intervals import MEASURES, Interval, percentiles
-from oneshot.benchmarks.scoring.score import Report, Scores, plain
+from oneshot.benchmarks.display import compact, html_table, in_line, jsonable, label
+from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES
+from oneshot.benchmarks.scoring.intervals import Interval, percentiles
+from oneshot.benchmarks.scoring.score import Report, Scores, settings_text
 from scipy import stats
-
-LESS_IS_BETTER = ("best_rank", "worst_rank")
 
 ARCHITECTURES = "architectures"
 BOTH = "architectures and seeds"
+ALONE = "†"
+"""Marks intervals over architectures alone, beside others."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,22 @@ class Estimate:
         low, high = self.intervals[measure]
         if not (low > 0 or high < 0):
             return None
-        return self.names[0 if (low > 0) != measure.startswith(LESS_IS_BETTER) else 1]
+        return self.names[0 if (low > 0) != MEASURES[measure].less_is_better else 1]
+
+    def label(self, mark: bool = False) -> str:
+        """The names with the number of runs where that is not one; `mark` if intervals are over architectures alone."""
+        names = [f"{n} (×{k})" if k > 1 else n for n, k in zip(self.names, self.runs, strict=True)]
+        if self.kind == "ceiling":
+            return f"ceiling: {names[0]}"
+        return " vs ".join(map(label, names)) + (f" {ALONE}" if mark and self.over == ARCHITECTURES else "")
+
+    def cell(self, measure: str) -> str:
+        """The value of two lines: one method's with the spread of its runs, a difference's with its sign and star."""
+        value, interval = self.values[measure], self.intervals[measure]
+        if len(self.names) == 1:
+            return compact(value, interval, self.spread[measure])
+        text, line, bracket = compact(value, interval, sign="+").partition("\n")
+        return f"{text}{'*' if self.better(measure) else ''}{line}{bracket}"
 
     def to_dict(self) -> dict[str, Any]:
         pair = {"better": {name: self.better(name) for name in self.values}} if len(self.names) == 2 else {}
@@ -98,7 +115,46 @@ class Comparison:
         for name, each in runs.items():
             methods[name]["each"] = each
         differences = [difference.to_dict() for difference in self.differences]
-        return plain({"methods": methods, "differences": differences, "protocol": self.protocol})
+        return jsonable({"methods": methods, "differences": differences, "protocol": self.protocol})
+
+    @property
+    def note(self) -> str:
+        """Over what the intervals of the differences are."""
+        alone = [difference.over == ARCHITECTURES for difference in self.differences]
+        if all(alone):
+            return (
+                "Intervals are over architectures alone: "
+                "without several runs of a method they do not show training luck."
+            )
+        text = "Intervals are over architectures and training seeds"
+        return text + (f"; {ALONE} over architectures alone." if any(alone) else ".")
+
+    @property
+    def mark(self) -> bool:
+        """Whether some intervals of differences are over architectures alone, beside others."""
+        return len({difference.over for difference in self.differences}) > 1
+
+    def __repr__(self) -> str:
+        tau = MEASURES["kendall_tau"]
+        texts = [f"{m.label()} {in_line(m.values[tau.name], m.intervals[tau.name])}" for m in self._trained]
+        truth, table = self.protocol["truth"], self.protocol["benchmark"]["name"]
+        return f"<Comparison against {truth} of {table}, {tau.title}: {'; '.join(texts)}>"
+
+    def _repr_html_(self) -> str:
+        titles = [measure.title for measure in MAIN]
+
+        def rows(estimates: Sequence[Estimate], mark: bool = False) -> list[list[str]]:
+            return [[each.label(mark), *(each.cell(m.name) for m in MAIN)] for each in estimates]
+
+        methods = html_table(["predictor", *titles], rows(self.methods), settings_text(self.protocol))
+        if not self.differences:
+            return methods
+        caption = f"* excludes 0. {self.note}"
+        return methods + html_table(["difference", *titles], rows(self.differences, self.mark), caption)
+
+    @property
+    def _trained(self) -> list[Estimate]:
+        return [method for method in self.methods if method.kind == "method"]
 
 
 def compare(reports: dict[str, list[Report]], origins: dict[str, str] | None = None) -> Comparison:
@@ -144,8 +200,8 @@ def estimate(group: Sequence[Method], confidence: float, rng: np.random.Generato
             over = BOTH
             quantiles = stats.t.ppf((np.arange(len(resampled)) + 0.5) / len(resampled), freedom)
             resampled = resampled + error * rng.permutation(quantiles)
-        if len(group) == 1 and measure in MEASURES:
-            resampled = np.clip(resampled, MEASURES[measure][1], 1.0)
+        if len(group) == 1:
+            resampled = np.clip(resampled, MEASURES[measure].low, MEASURES[measure].high)
         intervals[measure], spreads[measure] = percentiles(resampled, confidence), spread
     names, runs = tuple(method.name for method in group), tuple(len(method.runs) for method in group)
     return Estimate(names, values, intervals, over, runs, spreads, group[0].kind)

@@ -9,22 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from oneshot.benchmarks.columns import Array
-from oneshot.benchmarks.reporting.plots import SCATTER_POINTS, save, verbatim
-from oneshot.benchmarks.reporting.report import TITLES, compact
+from oneshot.benchmarks.display import compact, html_table, in_line, jsonable
+from oneshot.benchmarks.scoring.catalogue import MEASURES
 from oneshot.benchmarks.scoring.intervals import Bootstrap, Interval
-from oneshot.benchmarks.scoring.measures import self_consistency
-from oneshot.benchmarks.scoring.predictions import Predicted
-from oneshot.benchmarks.scoring.score import plain
-
-from oneshot.base.figures import INK, METHOD, OTHERS, new_panels
-from oneshot.base.files import write_json
+from oneshot.benchmarks.scoring.measures import NAN, self_consistency
+from oneshot.benchmarks.scoring.predictions import Evaluated, Predicted, as_predicted
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from rich.table import Table
+    import pandas as pd
 
-MEASURES = ("kendall_tau", "pearson_r", "spearman_rho")
+CORRELATIONS = ("kendall_tau", "pearson_r", "spearman_rho")
 """In the order of Table 2."""
+NOTE = "brackets: 95% intervals over architectures; ± standard deviation over pairs"
 LEAST = 3
 """Architectures, below which no correlation is defined."""
 
@@ -48,12 +44,12 @@ class Consistency:
 
     @property
     def mean(self) -> dict[str, float]:
-        return {name: float(np.mean([pair.values[name] for pair in self.pairs])) for name in MEASURES}
+        return {name: float(np.mean([pair.values[name] for pair in self.pairs])) for name in CORRELATIONS}
 
     @property
     def spread(self) -> dict[str, float]:
         """The standard deviation over the pairs; nan for one pair."""
-        values = {name: [pair.values[name] for pair in self.pairs] for name in MEASURES}
+        values = {name: [pair.values[name] for pair in self.pairs] for name in CORRELATIONS}
         return {name: float(np.std(v, ddof=1)) if len(v) > 1 else float("nan") for name, v in values.items()}
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,7 +60,28 @@ class Consistency:
         ]
         runs = [{"name": run.name, "space": run.space, "protocol": dict(run.protocol)} for run in self.runs]
         how = {"architectures": len(self.runs[0].archs), "intervals": self.intervals, "runs": runs}
-        return plain({"pairs": pairs, "mean": self.mean, "spread_of_pairs": self.spread, "protocol": how})
+        return jsonable({"pairs": pairs, "mean": self.mean, "spread_of_pairs": self.spread, "protocol": how})
+
+    def rows(self) -> list[list[str]]:
+        """The names of each pair and its correlations, and last their mean."""
+        pairs = [
+            [self._names(pair), *(compact(pair.values[name], pair.intervals[name]) for name in CORRELATIONS)]
+            for pair in self.pairs
+        ]
+        means = [compact(self.mean[name], (NAN, NAN), self.spread[name]) for name in CORRELATIONS]
+        return [*pairs, [f"mean of {len(self.pairs)}", *means]]
+
+    def __repr__(self) -> str:
+        tau = MEASURES["kendall_tau"]
+        texts = [f"{self._names(p)} {in_line(p.values[tau.name], p.intervals[tau.name])}" for p in self.pairs]
+        return f"<Consistency on {len(self.runs[0].archs):,} architectures, {tau.title}: {'; '.join(texts)}>"
+
+    def _repr_html_(self) -> str:
+        caption = f"{len(self.runs[0].archs):,} architectures; {NOTE}"
+        return html_table(["pair", *(MEASURES[name].title for name in CORRELATIONS)], self.rows(), caption)
+
+    def _names(self, pair: Pair) -> str:
+        return ", ".join(self.runs[i].label for i in pair.runs)
 
 
 def check_spaces(spaces: dict[str, str | None]) -> None:
@@ -74,26 +91,29 @@ def check_spaces(spaces: dict[str, str | None]) -> None:
         raise ValueError(f"expected runs of one search space, got {words}")
 
 
-def shared(runs: Sequence[Predicted]) -> list[str]:
+def common_archs(runs: Sequence[Predicted]) -> list[str]:
     """The architectures that every run predicts, in the order of the first; ValueError for fewer than three."""
-    known = set.intersection(*(set(run.archs) for run in runs))
-    if len(known) < LEAST:
+    common = set.intersection(*(set(run.archs) for run in runs))
+    if len(common) < LEAST:
         counts = ", ".join(f"{run.name} {len(run.archs)}" for run in runs)
-        raise ValueError(f"expected at least {LEAST} architectures that all predict, got {len(known)} ({counts})")
-    return [text for text in runs[0].archs if text in known]
+        raise ValueError(f"expected at least {LEAST} architectures that all predict, got {len(common)} ({counts})")
+    return [text for text in runs[0].archs if text in common]
 
 
-def consistency(runs: Sequence[Predicted], bootstraps: int = 1000, seed: int = 0) -> Consistency:
-    """Joins two or more runs on the architecture; all pairs see the same resamples of the architectures."""
+def consistency(
+    predictions: Sequence[Predicted | Evaluated | pd.DataFrame | str | Path], bootstraps: int = 1000, seed: int = 0
+) -> Consistency:
+    """Joins the predictions of two or more runs on the architecture; all pairs see the same resamples of these."""
+    runs = [as_predicted(each) for each in predictions]
     if len(runs) < 2:
         raise ValueError(f"self-consistency needs at least two runs, got {len(runs)}")
     check_spaces({run.name: run.space for run in runs})
-    archs = shared(runs)
+    archs = common_archs(runs)
     joined = tuple(replace(run, archs=archs, accuracy=_accuracies(run, archs)) for run in runs)
     found = self_consistency([run.accuracy for run in joined])
     pairs, how = [], {}
     for number, (i, j) in enumerate(found.pairs):
-        values = {name: float(getattr(found, name)[number]) for name in MEASURES}
+        values = {name: float(getattr(found, name)[number]) for name in CORRELATIONS}
         x, y = joined[i].accuracy, joined[j].accuracy
         bootstrap = Bootstrap(y, float(y.max()), np.random.default_rng(seed), bootstraps)
         pairs.append(Pair((i, j), values, bootstrap.intervals(x, values)))
@@ -104,62 +124,3 @@ def consistency(runs: Sequence[Predicted], bootstraps: int = 1000, seed: int = 0
 def _accuracies(run: Predicted, archs: Sequence[str]) -> Array:
     rows = {text: row for row, text in enumerate(run.archs)}
     return run.accuracy[[rows[text] for text in archs]]
-
-
-def consistency_table(found: Consistency) -> Table:
-    """One row a pair, and their mean with the standard deviation over the pairs."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-    from rich.text import Text
-
-    caption = "brackets: 95% intervals over architectures; ± standard deviation over pairs"
-    table = Table(box=SIMPLE, caption=caption, caption_justify="left", title_justify="left", pad_edge=False)
-    table.title = f"self-consistency, {len(found.runs[0].archs):,} architectures"
-    table.add_column("pair", overflow="fold", min_width=16)
-    for measure in MEASURES:
-        table.add_column(TITLES[measure], justify="right", no_wrap=True)
-    for pair in found.pairs:
-        cells = [compact(pair.values[name], pair.intervals[name]) for name in MEASURES]
-        table.add_row(Text(_title(found, pair)), *map(Text, cells))
-    nothing = float("nan"), float("nan")
-    cells = [compact(found.mean[name], nothing, found.spread[name]) for name in MEASURES]
-    table.add_row(f"mean of {len(found.pairs)}", *map(Text, cells), style="bold")
-    return table
-
-
-def consistency_figure(found: Consistency) -> Figure:
-    """A panel a pair, one point an architecture, all on one scale; off the diagonal one supernet is more accurate."""
-    count = len(found.pairs)
-    columns = min(count, 3)
-    figure, panels = new_panels(-(-count // columns), columns, 3.6 * columns, 3.7 * -(-count // columns))
-    ends = [end for run in found.runs for end in (run.accuracy.min(), run.accuracy.max())]
-    low, high = min(ends), max(ends)
-    margin = 0.04 * (high - low) or 1.0
-    rows = np.linspace(0, len(found.runs[0].archs) - 1, min(len(found.runs[0].archs), SCATTER_POINTS)).astype(int)
-    for axes, pair in zip(panels, found.pairs, strict=False):
-        x, y = (found.runs[i] for i in pair.runs)
-        axes.plot([low, high], [low, high], color=OTHERS, linewidth=1, linestyle=(0, (4, 3)))
-        alpha = 0.7 if len(rows) <= 300 else 0.4
-        axes.scatter(x.accuracy[rows], y.accuracy[rows], s=10, color=METHOD, alpha=alpha, linewidths=0)
-        axes.locator_params(nbins=5)
-        axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin), aspect="equal")
-        axes.set_xlabel(verbatim(x.label))
-        axes.set_ylabel(verbatim(y.label))
-        tau, r, rho = (pair.values[name] for name in MEASURES)
-        axes.set_title(f"tau {tau:.3f}, r {r:.3f}, rho {rho:.3f}", fontsize=10, color=INK)
-    for axes in panels[count:]:
-        axes.remove()
-    return figure
-
-
-def write_consistency(found: Consistency, out: str | Path) -> Path:
-    """Writes consistency.png, consistency.svg and, last, consistency.json; returns the folder."""
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    save(consistency_figure(found), out / "consistency")
-    write_json(out / "consistency.json", found.to_dict())
-    return out
-
-
-def _title(found: Consistency, pair: Pair) -> str:
-    return ", ".join(found.runs[i].label for i in pair.runs)

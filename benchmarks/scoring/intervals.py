@@ -1,24 +1,21 @@
 """Bootstrap intervals over architectures, vectorised over the resamples.
 
-A resample is how often each architecture was drawn, so that one sorted order and one matrix of concordant pairs serve
-all resamples. Up to `LIMIT` architectures this is the ordinary percentile bootstrap. Above, random subsets of that size
+Up to `LIMIT` architectures this is the ordinary percentile bootstrap. Above, random subsets of that size
 are resampled in their place, and the deviations from the subset's own value shrunk by sqrt(size / n) around the
 estimate (the m-out-of-n bootstrap; Bickel, Götze & van Zwet 1997): what it costs does not depend on n. The measures of
 the ten best predicted are extremes that no subset knows; there all n are resampled, of which only the head matters.
 All predictors see the same draws, so that their differences under each resample are paired.
 
-Shapes: R resamples, N architectures, G groups of equal value.
+Shapes: R resamples, N architectures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
 from oneshot.benchmarks.columns import Array
-from oneshot.benchmarks.scoring.measures import LEFT, NAN, TOP, at_left, checked, share, top_of_sorted, true_ranks
+from oneshot.benchmarks.scoring.catalogue import MEASURES, Measure
+from oneshot.benchmarks.scoring.measures import NAN, checked, true_ranks
+from oneshot.benchmarks.scoring.resampled import Everyone, Resamples, Side
 
 LIMIT = 1000
 SUBSETS = 4
@@ -31,129 +28,6 @@ They are evenly spaced in truth; drawing fewer makes intervals a little wider, n
 """
 
 Interval = tuple[float, float]
-
-
-@dataclass(frozen=True, eq=False)
-class Side:
-    """One side of a comparison, predicted or true, under many resamples; what both sides need is computed once."""
-
-    values_N: Array
-    counts_RN: np.ndarray
-
-    @cached_property
-    def drawn(self) -> int:
-        return int(self.counts_RN[0].sum())
-
-    @cached_property
-    def group_N(self) -> np.ndarray:
-        """The rank of each architecture's value among the distinct values."""
-        return np.unique(self.values_N, return_inverse=True)[1]
-
-    @cached_property
-    def counts_RG(self) -> np.ndarray:
-        """How often each distinct value was drawn, in rising order."""
-        order = np.argsort(self.group_N, kind="stable")
-        starts = np.flatnonzero(np.diff(self.group_N[order], prepend=-1))
-        counts = self.counts_RN[:, order]
-        return counts if len(starts) == len(order) else np.add.reduceat(counts, starts, axis=1)
-
-    @cached_property
-    def through_RG(self) -> np.ndarray:
-        """How many drawn have this value or a lower one."""
-        return np.cumsum(self.counts_RG, axis=1)
-
-    @cached_property
-    def sign_NN(self) -> np.ndarray:
-        group_N = self.group_N.astype(np.float32)
-        return np.sign(group_N[:, None] - group_N)
-
-    @cached_property
-    def untied_R(self) -> Array:
-        """Ordered pairs of different value."""
-        counts = self.counts_RG.astype(np.float64)
-        return counts.sum(1) ** 2 - (counts * counts).sum(1)
-
-    @cached_property
-    def ranked(self) -> Centred:
-        """Ranks within the resample, ties at their mean."""
-        return Centred((self.through_RG - (self.counts_RG - 1) / 2)[:, self.group_N], self.counts_RN)
-
-    @cached_property
-    def plain(self) -> Centred:
-        return Centred(self.values_N, self.counts_RN)
-
-    def chance_of_top(self, k: int) -> Array:
-        """The chance of each copy to be among the k highest of its resample, under a random order of ties; (R, N)."""
-        chance_RG = k - self.drawn + self.through_RG  # places that the better ones leave
-        chance_RG = np.clip(chance_RG / np.maximum(self.counts_RG, 1), 0, 1, dtype=np.float64)
-        return chance_RG[:, self.group_N]
-
-    def of(self, members: np.ndarray, counts_RN: np.ndarray) -> Side:
-        """The same side for some members and other counts."""
-        return Side(self.values_N[members], counts_RN[:, members])
-
-
-class Centred:
-    """Values less their mean in each resample, and the sum of their squares."""
-
-    def __init__(self, values: Array, counts_RN: np.ndarray) -> None:
-        mean_R = np.einsum("rn,rn->r", counts_RN, np.broadcast_to(values, counts_RN.shape)) / counts_RN.sum(1)
-        self.values_RN = values - mean_R[:, None]
-        self.weighted_RN = counts_RN * self.values_RN
-        self.squares_R = np.einsum("rn,rn->r", self.weighted_RN, self.values_RN)
-
-    def correlation(self, other: Centred) -> Array:
-        """Pearson's r of each resample."""
-        product_R = np.einsum("rn,rn->r", self.weighted_RN, other.values_RN)
-        return _ratio(product_R, np.sqrt(self.squares_R * other.squares_R))
-
-
-def tau(x: Side, y: Side) -> Array:
-    """Kendall's tau-b of each resample; copies of one architecture tie in both."""
-    concordant_RN = x.counts_RN.astype(np.float32) @ (x.sign_NN * y.sign_NN)  # whole numbers far below 2^24: exact
-    numerator = np.einsum("rn,rn->r", concordant_RN.astype(np.float64), x.counts_RN)
-    return _ratio(numerator, np.sqrt(x.untied_R * y.untied_R))
-
-
-def rho(x: Side, y: Side) -> Array:
-    """Spearman's rho of each resample."""
-    return x.ranked.correlation(y.ranked)
-
-
-def pearson(x: Side, y: Side) -> Array:
-    """Pearson's r of each resample."""
-    return x.plain.correlation(y.plain)
-
-
-def top_tau(x: Side, y: Side) -> Array:
-    """Kendall's tau-b within the truly best tenth of each resample."""
-    top_RN = x.counts_RN * (y.chance_of_top(share(y.drawn, TOP)) > 0)
-    members = np.flatnonzero(top_RN.any(0))
-    return np.where(top_RN.sum(1) < 3, np.nan, tau(x.of(members, top_RN), y.of(members, top_RN)))
-
-
-def precision(fraction: float) -> Measure:
-    """The precision at a fraction, of each resample."""
-
-    def measure(x: Side, y: Side) -> Array:
-        k = share(x.drawn, fraction)
-        return np.einsum("rn,rn,rn->r", x.counts_RN, x.chance_of_top(k), y.chance_of_top(k)) / k
-
-    return measure
-
-
-Measure = Callable[[Side, Side], Array]
-
-MEASURES: dict[str, tuple[Measure, float]] = {
-    "kendall_tau": (tau, -1.0),
-    "spearman_rho": (rho, -1.0),
-    "pearson_r": (pearson, -1.0),
-    "kendall_tau_top10": (top_tau, -1.0),
-    "precision_at_1": (precision(0.01), 0.0),
-    "precision_at_5": (precision(0.05), 0.0),
-    "precision_at_10": (precision(0.10), 0.0),
-}
-"""Each with the lowest value that it can take; the highest is 1."""
 
 
 class Bootstrap:
@@ -193,58 +67,47 @@ class Bootstrap:
         }
 
     def intervals(self, predicted: Array, estimates: dict[str, float], confidence: float = 0.95) -> dict[str, Interval]:
-        """The interval of each measure in `estimates` (by `measures.all_measures`); two nan where that is nan."""
+        """The interval of each measure in `estimates` (by `catalogue.all_measures`); two nan where that is nan."""
         values = self.resampled(predicted, estimates)
         return {name: percentiles(values[name], confidence) for name in estimates}
 
     def resampled(self, predicted: Array, estimates: dict[str, float]) -> dict[str, Array]:
         """Each measure in `estimates` under every resample, (R,); all nan where the estimate is nan."""
         x, y = checked(predicted, self.truth)
-        sides = [
-            (Side(x[members], true.counts_RN), true)
+        samples = [
+            Resamples(Side(x[members], true.counts_RN), true, self.best)
             for members, true in zip(self._members, self._true_sides, strict=True)
         ]
-        wanted = {name: how for name, how in MEASURES.items() if name in estimates}
-        found = {name: self._resampled(sides, *how, estimates[name]) for name, how in wanted.items()}
-        if len(x) >= LEFT and len(wanted) < len(estimates):
-            found |= self._resampled_at_left(x, y)
-        undefined = np.full(self.times, np.nan)
-        return {name: undefined if np.isnan(value) else found[name] for name, value in estimates.items()}
+        defined = [MEASURES[name] for name, value in estimates.items() if not np.isnan(value)]
+        head = samples[0] if self.whole or not any(each.of_ten for each in defined) else self._head(x, y)
+        found: dict[str, Array] = {name: np.full(self.times, np.nan) for name in estimates}
+        for each in defined:
+            exact = self.whole or each.of_ten
+            found[each.name] = each.resampled(head) if exact else self._scaled(each, samples, estimates[each.name])
+        return found
 
-    def _resampled(self, sides: list[tuple[Side, Side]], measure: Measure, lowest: float, estimate: float) -> Array:
+    def _scaled(self, measure: Measure, samples: list[Resamples], estimate: float) -> Array:
         """The measure of every resample, brought to the scale of all architectures and into the measure's range."""
-        values = [measure(*pair) for pair in sides]
-        if self.whole:
-            return values[0]
+        values = [measure.resampled(each) for each in samples]
         deviations = np.concatenate([value[1:] - value[0] for value in values])
-        return np.clip(estimate + deviations * np.sqrt(self.size / len(self.truth)), lowest, 1.0)
+        return np.clip(estimate + deviations * np.sqrt(self.size / len(self.truth)), measure.low, measure.high)
 
-    def _resampled_at_left(self, x: Array, y: Array) -> dict[str, Array]:
-        """The measures of the ten best predicted in each resample; true ranks stay those among all evaluated."""
-        ranks, mean, highest = true_ranks(y), float(y.mean()), float(y.max())
-        head = _head(x, y, everything=self.whole)
-        rows = []
-        for counts in self._drawn(head):
-            copies = np.repeat(head, counts)
-            if self.whole:
-                mean, highest = float(y[copies].mean()), float(y[copies].max())
-            top = top_of_sorted(x[copies], y[copies], ranks[copies], LEFT)
-            rows.append(at_left(top, len(x), mean, highest, self.best))
-        return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    def _head(self, x: Array, y: Array) -> Resamples:
+        """Resamples of all architectures, of which only those are drawn that may be among the ten best predicted."""
+        members = _head(x, y)
+        counts_RN = self._drawn(members)
+        everyone = Everyone(true_ranks(y)[members], len(y), float(y.mean()), float(y.max()))
+        return Resamples(Side(x[members], counts_RN), Side(y[members], counts_RN), self.best, everyone)
 
     def _drawn(self, members: np.ndarray) -> np.ndarray:
         """How often each resample of all architectures draws these, (R, members), whatever other members there are."""
-        if self.whole:
-            return self._true_sides[0].counts_RN[:, members]
         each = [np.random.default_rng((self._seed, int(i))).poisson(1.0, self.times) for i in members]
         return np.array(each).T
 
 
-def _head(x: Array, y: Array, everything: bool) -> np.ndarray:
+def _head(x: Array, y: Array) -> np.ndarray:
     """The architectures from which the ten best of a resample come, by falling prediction."""
     order = np.argsort(-x, kind="stable")
-    if everything:
-        return order
     last = x[order[HEAD - 1]]
     above, tied = order[x[order] > last], order[x[order] == last]
     if len(tied) > TIED:
@@ -262,7 +125,3 @@ def percentiles(values: Array, confidence: float = 0.95) -> Interval:
         return NAN, NAN
     low, high = np.quantile(usable, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
-
-
-def _ratio(numerator: Array, denominator: Array) -> Array:
-    return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 1e-300)

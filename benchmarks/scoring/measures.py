@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -44,7 +45,7 @@ def checked(predicted: Array, truth: Array, least: int = 3) -> tuple[Array, Arra
 def kendall_tau(predicted: Array, truth: Array) -> float:
     """Kendall's tau-b, in n log n."""
     x, y = checked(predicted, truth)
-    if _constant(x) or _constant(y):
+    if constant(x) or constant(y):
         return NAN
     result: Any = stats.kendalltau(x, y, variant="b", method="asymptotic")
     return float(result.statistic)
@@ -53,7 +54,7 @@ def kendall_tau(predicted: Array, truth: Array) -> float:
 def pearson_r(predicted: Array, truth: Array) -> float:
     """Pearson's correlation coefficient, with its sign."""
     x, y = checked(predicted, truth)
-    if _constant(x) or _constant(y):
+    if constant(x) or constant(y):
         return NAN
     x, y = x - x.mean(), y - y.mean()
     product = (x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum())  # sums, as BLAS depends on the number of threads
@@ -94,6 +95,37 @@ class TopK:
     accuracy: float
     best_rank: float
     worst_rank: float
+
+
+@dataclass(frozen=True)
+class TenBest:
+    """What the ten best predicted truly are, beside all evaluated: numbers, or arrays with one a resample."""
+
+    accuracy: Array | float
+    best_rank: Array | float
+    worst_rank: Array | float
+    mean: Array | float
+    highest: Array | float
+    count: int
+    best: float
+    """The best of the table, at which improvement is 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Predicted beside true values of the same architectures; `best` is the best truth of the table."""
+
+    predicted: Array
+    truth: Array
+    best: float
+
+    @cached_property
+    def ten(self) -> TenBest:
+        """The ten best predicted; nan where there are fewer."""
+        x, y = self.predicted, self.truth
+        top = top_k(x, y, LEFT) if len(x) >= LEFT else TopK(NAN, NAN, NAN)
+        of_all = float(y.mean()), float(y.max()), len(y)
+        return TenBest(top.accuracy, top.best_rank, top.worst_rank, *of_all, self.best)
 
 
 def true_ranks(truth: Array) -> Array:
@@ -159,10 +191,10 @@ def improvement_curve(predicted: Array, truth: Array, best: float | None = None)
     return ImprovementCurve(remaining, accuracy, normalised(accuracy, float(y.mean()), best), best)
 
 
-def normalised(accuracy: Array | float, mean: float, best: float) -> Array:
+def normalised(accuracy: Array | float, mean: Array | float, best: Array | float) -> Array:
     """Accuracies on the scale on which 0 is the mean of the evaluated and 1 the best; nan where these are the same."""
-    values = np.asarray(accuracy, np.float64)
-    return (values - mean) / (best - mean) if best > mean else np.full_like(values, np.nan)
+    above, span = np.asarray(accuracy, np.float64) - mean, np.asarray(best, np.float64) - mean
+    return np.divide(above, span, out=np.full(np.broadcast_shapes(above.shape, span.shape), np.nan), where=span > 0)
 
 
 @dataclass(frozen=True)
@@ -213,47 +245,7 @@ def self_consistency(runs: Sequence[Array]) -> SelfConsistency:
     return SelfConsistency(pairs, *np.array(rows).T)
 
 
-def all_measures(predicted: Array, truth: Array, best: float) -> tuple[dict[str, float], dict[str, str]]:
-    """Every measure of a report by name, and the reason for each that is nan."""
-    x, y = checked(predicted, truth)
-    top = top_k(x, y, LEFT) if len(x) >= LEFT else TopK(NAN, NAN, NAN)
-    found = {
-        "kendall_tau": kendall_tau(x, y),
-        "spearman_rho": spearman_rho(x, y),
-        "pearson_r": pearson_r(x, y),
-        "kendall_tau_top10": top_tau(x, y),
-        **{f"precision_at_{percent}": precision_at(x, y, percent / 100) for percent in (1, 5, 10)},
-        **at_left(top, len(x), float(y.mean()), float(y.max()), best),
-    }
-    return found, {name: _why_undefined(name, x, y) for name, value in found.items() if np.isnan(value)}
-
-
-def at_left(top: TopK, count: int, mean: float, highest: float, best: float) -> dict[str, float]:
-    """The measures of the ten best predicted of `count` architectures with this mean and highest truth."""
-    return {
-        "improvement_at_10": float(normalised(top.accuracy, mean, best)),
-        "improvement_at_10_evaluated": float(normalised(top.accuracy, mean, highest)),
-        "improvement_at_10_absolute": top.accuracy,
-        "best_rank_at_10": top.best_rank / count,
-        "worst_rank_at_10": top.worst_rank / count,
-        "best_rank_at_10_absolute": top.best_rank,
-        "worst_rank_at_10_absolute": top.worst_rank,
-    }
-
-
-def _why_undefined(name: str, x: Array, y: Array) -> str:
-    if name.startswith(("improvement", "best_rank", "worst_rank")) and len(x) < LEFT:
-        return f"needs {LEFT} architectures, got {len(x)}"
-    if _constant(y):
-        return "the truth is constant"
-    if _constant(x):
-        return "the predictions are constant"
-    if name == "kendall_tau_top10":
-        return "fewer than three architectures, or a constant, in the truly best tenth"
-    return "all evaluated are equally good"
-
-
-def _constant(values: Array) -> bool:
+def constant(values: Array) -> bool:
     return bool(values.min() == values.max())
 
 

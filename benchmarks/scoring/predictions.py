@@ -7,13 +7,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
-from oneshot.benchmarks.columns import PARQUET, Array, architecture_strings, finite_numbers, first_repeat, read_any
+from oneshot.benchmarks.columns import (
+    ARCH_NAMES,
+    PARQUET,
+    Array,
+    architecture_strings,
+    finite_numbers,
+    first_repeat,
+    read_any,
+)
 
 from oneshot.base.files import read_json
+from oneshot.space import Arch, Space
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SEED_KEYS = ("seed", "checkpoint")
 """What differs, anywhere in their protocols, between two runs of one method."""
@@ -55,6 +67,50 @@ class Predicted:
     def label(self) -> str:
         """The name as figures and tables show it, without what says that it is a file."""
         return re.sub(r"\.(parquet|pq|csv|json)$", "", self.name)
+
+
+@runtime_checkable
+class Evaluated(Protocol):
+    """What an evaluator returns."""
+
+    @property
+    def space(self) -> Space: ...
+    @property
+    def archs(self) -> Sequence[Arch]: ...
+    @property
+    def accuracy(self) -> Array: ...
+    @property
+    def protocol(self) -> Mapping[str, Any]: ...
+
+
+def as_predicted(source: Predicted | Evaluated | pd.DataFrame | str | Path) -> Predicted:
+    """Predictions of an evaluator, of a data frame with the columns `arch` and `accuracy`, or of a file.
+
+    ValueError for anything else, and for what `read_predictions` refuses.
+    """
+    if isinstance(source, Predicted):
+        return source
+    if isinstance(source, str | Path):
+        return read_predictions(source)
+    if isinstance(source, Evaluated):
+        protocol, strings = dict(source.protocol), [source.space.format(arch) for arch in source.archs]
+        name = str(protocol.get("name") or protocol.get("evaluator") or "predictions")
+        return Predicted(strings, source.accuracy, source.space.name, protocol, name)
+    import pandas as pd
+
+    if not isinstance(source, pd.DataFrame):
+        raise ValueError(
+            "expected predictions of an evaluator, a data frame with the columns arch and accuracy, or a file, "
+            f"got {type(source).__name__}"
+        )
+    if "accuracy" not in source.columns:
+        raise ValueError(f"the data frame has no column 'accuracy'; its columns are {', '.join(map(str, source))}")
+    try:
+        needed = source[[name for name in source.columns if name in (*ARCH_NAMES, "accuracy")]]
+        table = pa.Table.from_pandas(needed, preserve_index=False)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"the data frame is no table of predictions: {error}") from None
+    return Predicted(architecture_strings(table, "the data frame"), finite_numbers(table, "accuracy", "the data frame"))
 
 
 def read_predictions(path: str | Path, by: str = "accuracy") -> Predicted:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from oneshot.benchmarks.columns import Array, some
+from oneshot.benchmarks.columns import Array, first_few
 from oneshot.benchmarks.table import Benchmark
 
 from oneshot.space import Arch, Space
@@ -137,12 +137,11 @@ def equivalences(space: Space) -> dict[str, Callable[[Arch], Hashable]]:
 
 
 def seed_column(table: Benchmark, truth: str, seed: int) -> str:
-    """The column that holds the truth of a single training seed, `TRUTH_seedN` or `TRUTH_runN`."""
-    for kind in ("seed", "run"):
-        if f"{truth}_{kind}{seed}" in table.columns:
-            return f"{truth}_{kind}{seed}"
-    single = [column for column in table.columns if re.fullmatch(re.escape(truth) + r"_(seed|run)\d+", column)]
-    there = f"it has {some(single, 8)}" if single else "it has none of single seeds"
+    """The column that holds the truth of a single training seed (`Benchmark.seed_columns`)."""
+    columns = table.seed_columns(truth)
+    if seed in columns:
+        return columns[seed]
+    there = f"it has {first_few(list(columns.values()), 8)}" if columns else "it has none of single seeds"
     raise ValueError(f"{table.name} has no column {truth + f'_seed{seed}'!r}; of {truth!r} {there}")
 
 

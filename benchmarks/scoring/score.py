@@ -5,25 +5,32 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from oneshot.benchmarks.columns import Array
+from oneshot.benchmarks.display import compact, confidence, html_table, in_line, jsonable, label
+from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES, all_measures
 from oneshot.benchmarks.scoring.intervals import Bootstrap, Interval, percentiles
 from oneshot.benchmarks.scoring.measures import (
     ImprovementCurve,
     PruningCurve,
-    all_measures,
     checked,
     improvement_curve,
     pruning_curve,
 )
-from oneshot.benchmarks.scoring.predictions import Predicted
+from oneshot.benchmarks.scoring.predictions import Evaluated, Predicted, as_predicted
 from oneshot.benchmarks.scoring.protocols import PREDICTED, ScoringProtocol
 from oneshot.benchmarks.table import Benchmark
 
 from oneshot.base.provenance import environment, version
 from oneshot.registry import SPACES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Predictions = Predicted | Evaluated | pd.DataFrame | str | Path
 
 CURVE_POINTS = 200
 """Of a longer improvement curve a report keeps about so many points, in equal ratios, the last ten all."""
@@ -51,7 +58,7 @@ class Scores:
             "pruning": _curve(self.pruning, "kendall_tau", "spearman_rho", "pearson_r"),
         }
         document = {"name": self.name, **self.measures, "intervals": self.intervals, "undefined": self.undefined}
-        return plain({**document, "curves": curves})
+        return jsonable({**document, "curves": curves})
 
 
 @dataclass(frozen=True)
@@ -78,26 +85,48 @@ class Report:
         """Method, baselines and ceiling, in the order of tables and legends."""
         return (self.method, *self.baselines, *([self.ceiling] if self.ceiling else []))
 
+    @property
+    def predictors(self) -> list[tuple[str, Scores]]:
+        """Everyone beside the name that readers see."""
+        ceiling = [(f"ceiling: {self.ceiling.name}", self.ceiling)] if self.ceiling else []
+        return [(self.method.name, self.method), *((label(each.name), each) for each in self.baselines), *ceiling]
+
+    def __repr__(self) -> str:
+        tau, table = MEASURES["kendall_tau"], self.protocol["benchmark"]["name"]
+        value = in_line(self.measures[tau.name], self.intervals[tau.name])
+        return (
+            f"<Report: {self.method.name} against {self.protocol['truth']} of {table}, {tau.title} {value}, "
+            f"{len(self.truth):,} architectures>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [name, *(compact(each.measures[m.name], each.intervals[m.name]) for m in MAIN)]
+            for name, each in self.predictors
+        ]
+        return html_table(["predictor", *(m.title for m in MAIN)], rows, settings_text(self.protocol))
+
     def to_dict(self) -> dict[str, Any]:
         """One JSON document: the method's measures at the top level; undefined numbers are null."""
         return {
             **self.method.to_dict(),
             "baselines": {scores.name: scores.to_dict() for scores in self.baselines},
             "ceiling": self.ceiling.to_dict() if self.ceiling else None,
-            "protocol": plain(self.protocol),
+            "protocol": jsonable(self.protocol),
         }
 
 
-def score(predictions: Predicted, benchmark: Benchmark, **how: Any) -> Report:
+def score(predictions: Predictions, benchmark: Benchmark, **how: Any) -> Report:
     """Scores predictions on the architectures that they cover, or on those that a protocol chooses.
 
+    They are what an evaluator returns, a data frame with the columns `arch` and `accuracy`, a file, or `Predicted`.
     Takes the options of `score_all`.
     """
     return score_all([predictions], benchmark, **how)[0]
 
 
 def score_all(
-    runs: Sequence[Predicted],
+    predictions: Sequence[Predictions],
     benchmark: Benchmark,
     *,
     protocol: ScoringProtocol = PREDICTED,
@@ -117,6 +146,7 @@ def score_all(
     measured nothing of, for a protocol's architectures that are not predicted, and for fewer than three. `on_scores`
     is told the name of each predictor whose scores are ready.
     """
+    runs = [as_predicted(each) for each in predictions]
     table = _in_space(runs, benchmark)
     truth = truth or table.default_truth()
     ceiling = ceiling or table.default_ceiling(truth)
@@ -149,13 +179,13 @@ def score_all(
 
 def _in_space(runs: Sequence[Predicted], benchmark: Benchmark) -> Benchmark:
     """The benchmark as a table of the space that the predictions are of."""
-    named = {run.space: run.name for run in runs if run.space is not None}
-    if len(named) > 1:
-        both = " and ".join(f"{name} of {space!r}" for space, name in named.items())
+    spaces = {run.space: run.name for run in runs if run.space is not None}
+    if len(spaces) > 1:
+        both = " and ".join(f"{name} of {space!r}" for space, name in spaces.items())
         raise ValueError(f"expected predictions of one search space, got {both}")
-    if not named or benchmark.space.name in named:
+    if not spaces or benchmark.space.name in spaces:
         return benchmark
-    ((space, name),) = named.items()
+    ((space, name),) = spaces.items()
     try:
         return benchmark.within(SPACES[space])
     except ValueError as error:
@@ -246,6 +276,15 @@ def _protocol(
     }
 
 
+def settings_text(protocol: Mapping[str, Any]) -> str:
+    """What was scored against what, in one line."""
+    chosen, table = protocol["architectures"], protocol["benchmark"]["name"]
+    return (
+        f"truth {protocol['truth']} of {table}, protocol {chosen['protocol']}, {chosen['scored']:,} architectures; "
+        f"brackets: {confidence(protocol)} intervals"
+    )
+
+
 def _thinned(curve: ImprovementCurve) -> ImprovementCurve:
     if len(curve.remaining) <= CURVE_POINTS:
         return curve
@@ -256,16 +295,3 @@ def _thinned(curve: ImprovementCurve) -> ImprovementCurve:
 
 def _curve(curve: ImprovementCurve | PruningCurve, *columns: str) -> dict[str, Any]:
     return {name: getattr(curve, name) for name in ("remaining", *columns)}
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON can hold it: arrays as lists, numbers that are not finite as None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-SIZE = "--image-size 16 --channels 8 --cells 1 --split half"
+SIZE = "--preset standalone --image-size 16 --channels 8 --cells 1 --split half"
 SGD = "--epochs 20 --batch-size 64 --learning-rate .05 --shift 2"
 MUON = (
     "--epochs 12 --batch-size 32 --optimizer muon --momentum .95 --nesterov true --learning-rate .01 "

@@ -57,8 +57,8 @@ DRAWS = 5000
 BINS = np.append(0, np.arange(800, 945)) / 10
 MODELS = 2000
 SETTINGS = {"keep": KEPT / TRAINED, "hidden": 32, "iterations": 1000, "batch_size": 64, "learning_rate": 2e-3}
-RECIPE = "--preset vaenas-narrow --channels 8 --epochs 30 --samples 96 --increment .033"
-SUPERNETS = {"vaenas": "", "uniform": "--sampler exact-edges"}
+RECIPE = "--preset vaenas-narrow --channels 8 --epochs 30"
+SUPERNETS = {"vaenas": "--samples 96 --increment .033", "uniform": "--sampler exact-edges"}
 PREDICTED = "--batch-norm reset-cumulative-2 --images 2000"
 HERE = Path(__file__).parent
 
@@ -221,7 +221,11 @@ def ranked(study: Study, seeds: dict[str, list[int]]) -> None:
     for source, each in seeds.items():
         for seed in each:
             columns |= study.predictions(source, seed, strings)
-    protocol = {"train": RECIPE, "predict": PREDICTED, "models": "uniform over all models, each once"}
+    protocol = {
+        "train": {name: f"{RECIPE} {own}" for name, own in SUPERNETS.items()},
+        "predict": PREDICTED,
+        "models": "uniform over all models, each once",
+    }
     metadata = {"truth": "test_accuracy_108", "protocol": protocol}
     write(HERE / "vaenas-supernets.parquet", archs, columns, ALL, metadata)
     keep(afterwards(study, archs, columns))

@@ -106,11 +106,18 @@ def import_(argv: Sequence[str]) -> None:
     to.add_argument("--space", type=str, default="", help="search space of a CSV; by default that of its strings")
     joined = "tables whose columns are added, such as latencies, by arch, hash or arch_index; one column a seed"
     to.add_argument("--join", type=Path, nargs="+", default=[], help=joined)
+    truth = "column of the truth, of several test accuracies the one that scores and searches take"
+    to.add_argument("--truth", type=str | None, default=None, help=truth)
+    ceiling = "column of a second measurement of the same networks, such as their validation accuracy"
+    to.add_argument("--ceiling", type=str | None, default=None, help=ceiling)
+    seeds = "columns of single trainings of the truth, as a name in which {seed} is a number: 'cifar10_test_{seed}'"
+    to.add_argument("--seeds", type=str | None, default=None, help=seeds)
     add_data_dir(to)
     args = to.parse_args(list(argv))
     from oneshot.base.lookup import data_folder
     from oneshot.base.progress import Progress
     from oneshot.benchmarks.importing.files import import_any
+    from oneshot.benchmarks.importing.roles import Roles
     from oneshot.registry import SPACES
 
     target = Path(args.name)
@@ -121,10 +128,11 @@ def import_(argv: Sequence[str]) -> None:
         raise ValueError(f"a table is written as .parquet, got {target.name!r}")
     if target.exists() and any(target.samefile(path) for path in (args.source, *args.join) if path.exists()):
         raise ValueError(f"{target} would be written over what it is made of; choose another name")
-    space = SPACES[args.space] if args.space else None
+    space, roles = SPACES[args.space] if args.space else None, Roles(args.truth, args.ceiling, args.seeds)
     with Progress("import", 0, "") as progress:
-        table = import_any(args.source, target, space, args.join, progress.expect, progress.advance)
+        table = import_any(args.source, target, space, args.join, roles, progress.expect, progress.advance)
     print(f"{target}: {len(table):,} architectures of {table.space.name}, {len(table.columns)} columns, {_few(table)}")
+    print(_roles(table))
 
 
 def show(argv: Sequence[str]) -> None:
@@ -135,13 +143,14 @@ def show(argv: Sequence[str]) -> None:
     add_data_dir(to)
     args = to.parse_args(list(argv))
     from oneshot.benchmarks.reporting.summary import BARS, summary
-    from oneshot.benchmarks.table import find
+    from oneshot.benchmarks.table import find_table
 
-    table = find(args.benchmark, args.data_dir)
+    table = find_table(args.benchmark, args.data_dir)
     columns = {name: summary(table, name) for name in _wanted(table, args.columns)}
     if args.json:
         document = {"name": table.name, "path": str(table.path), "space": table.space.name, "rows": len(table)}
-        print(json.dumps({**document, "truth": table.truth, "columns": columns, "metadata": table.metadata}, indent=2))
+        document |= {"truth": table.truth, "truth_candidates": table.truth_candidates, "columns": columns}
+        print(json.dumps({**document, "metadata": table.metadata}, indent=2))
         return
     rows = [
         (name, f"{c['count']:,}", *(_text(c[key]) for key in ("min", "mean", "max")), "".join(_bars(c, BARS)))
@@ -149,8 +158,9 @@ def show(argv: Sequence[str]) -> None:
     ]
     title = f"{table.name}: {len(table):,} architectures of {table.space.name} ({table.path})"
     print_table(title, ("column", "measured", "min", "mean", "max", "min to max"), rows)
-    shown = table.truth if table.truth in columns else max(columns, key=lambda name: "test" in name)
-    print(f"largest {shown}: {columns[shown]['best']}")
+    print(_roles(table))
+    if (truth := _truth(table)) in columns:
+        print(f"largest {truth}: {columns[truth]['best']}")
     if len(columns) < len(table.columns):
         print(f"{len(table.columns) - len(columns)} columns of single trainings: --columns NAME shows them")
 
@@ -168,9 +178,9 @@ def query(argv: Sequence[str]) -> None:
     to.add_argument("--json", action="store_true", help="print one JSON document")
     add_data_dir(to)
     args = to.parse_args(list(argv))
-    from oneshot.benchmarks.table import find
+    from oneshot.benchmarks.table import find_table
 
-    table = find(args.benchmark, args.data_dir)
+    table = find_table(args.benchmark, args.data_dir)
     wanted = _wanted(table, args.columns)
     results = [{"arch": arch, **table.row(arch, wanted)} for arch in args.arch]
     if args.json:
@@ -188,7 +198,24 @@ def _wanted(table: Benchmark, columns: Sequence[str]) -> list[str]:
     unknown = [column for column in columns if column not in table.columns]
     if unknown:
         raise ValueError(f"{table.name} has no column {', '.join(unknown)}; its columns are {', '.join(table.columns)}")
-    return list(columns) or [name for name in table.columns if not re.search(r"_(seed|run)\d+$", name)]
+    single = set(table.truth_seeds.values())
+    return list(columns) or [n for n in table.columns if n not in single and not re.search(r"_(seed|run)\d+$", n)]
+
+
+def _truth(table: Benchmark) -> str | None:
+    """The declared truth, or the only candidate."""
+    return table.truth or (table.truth_candidates[0] if len(table.truth_candidates) == 1 else None)
+
+
+def _roles(table: Benchmark) -> str:
+    """What the table says of its truth, or what that could be."""
+    truth = _truth(table)
+    if truth is None:
+        could = f"; it could be {', '.join(table.truth_candidates)}" if table.truth_candidates else ""
+        return f"no truth is declared{could}: --truth COLUMN of `oneshot benchmark import` does"
+    ceiling, seeds = table.default_ceiling(truth), table.seed_columns(truth)
+    parts = [f"truth {truth}", *([f"ceiling {ceiling}"] if ceiling else [])]
+    return ", ".join([*parts, *([f"seeds {' '.join(map(str, sorted(seeds)))}"] if seeds else [])])
 
 
 def _few(table: Benchmark) -> str:

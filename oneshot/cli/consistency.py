@@ -29,7 +29,8 @@ def add_options(to: Any) -> None:
 
 
 def main(args: Any) -> None:
-    from oneshot.benchmarks.scoring.consistency import check_spaces, consistency, consistency_table, write_consistency
+    from oneshot.benchmarks.reporting.consistency import consistency_table, write_consistency
+    from oneshot.benchmarks.scoring.consistency import check_spaces, consistency
     from oneshot.benchmarks.scoring.predictions import read_predictions
     from oneshot.runs.run import space_of_run
 
@@ -86,13 +87,13 @@ def _common(space: Space, files: list[Predicted], args: Any) -> dict[str, Arch]:
     """The architectures to predict, by string."""
     import numpy as np
 
-    from oneshot.benchmarks.scoring.consistency import shared
+    from oneshot.benchmarks.scoring.consistency import common_archs
     from oneshot.samplers.uniform import distinct
 
     rng = np.random.default_rng(args.sample_seed)
     if not files:
         archs = distinct(space, args.sample or min(SAMPLE, space.size), rng)
         return {space.format(arch): arch for arch in archs}
-    texts = shared(files)
+    texts = common_archs(files)
     count = min(args.sample or SAMPLE, len(texts))
     return {texts[i]: space.parse(texts[i]) for i in sorted(rng.choice(len(texts), count, replace=False))}

@@ -82,12 +82,12 @@ def opened(args: Any, service: RemoteEvaluator | None, cluster: Cluster | None =
 
 
 def _opened_table(args: Any) -> Opened:
-    from oneshot.benchmarks.table import find
+    from oneshot.benchmarks.table import find_table
     from oneshot.evaluators.table import TableEvaluator
 
     if args.standalone:
         raise ValueError("--standalone needs a run folder, got --benchmark")
-    table = TableEvaluator(find(args.benchmark, args.data_dir), args.truth)
+    table = TableEvaluator(find_table(args.benchmark, args.data_dir), args.truth)
     trained = table.benchmark.metadata.get("protocol", {}).get("configuration", {})
     own = trained.get("space", {})
     trained = {**trained, **own} if isinstance(own, dict) else trained  # flat, in tables of earlier versions

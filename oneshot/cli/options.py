@@ -34,8 +34,8 @@ class Parser(ArgumentParser):
         self.aliases: dict[str, str] = {}
         """Options by what the help calls them."""
 
-    def format_help(self) -> str:
-        text = super().format_help()
+    def format_help(self, *arguments: Any, **named: Any) -> str:
+        text = super().format_help(*arguments, **named)
         for alias, option in self.aliases.items():
             text = text.replace(option, alias)
         return text

@@ -29,9 +29,9 @@ def main(argv: Sequence[str]) -> None:
         raise ValueError("expected --benchmark with the name or file of a table, or --self to compare runs alone")
     from oneshot.benchmarks.scoring.predictions import read_methods
     from oneshot.benchmarks.scoring.protocols import protocol_named, seed_column
-    from oneshot.benchmarks.table import find
+    from oneshot.benchmarks.table import find_table
 
-    benchmark = find(args.benchmark, args.data_dir)
+    benchmark = find_table(args.benchmark, args.data_dir)
     protocol = protocol_named(args.protocol, args.protocol_seed)
     truth = args.truth or benchmark.default_truth()
     if args.truth_seed is not None:

@@ -137,13 +137,13 @@ def _task(args: Any, asked: Opened) -> tuple[Task, dict[str, Any]]:
     known: dict[str, Measure] = measures(partial(asked.space.cost, **size))
     costs: dict[str, Any] = {"network": size}
     if args.latency_of:
-        from oneshot.benchmarks.table import find
+        from oneshot.benchmarks.table import find_table
         from oneshot.evaluators.table import measured
 
         name, colon, column = args.latency_of.rpartition(":")
         if not colon:
             raise ValueError(f"--latency-of takes BENCHMARK:COLUMN, got {args.latency_of!r}")
-        table = find(name, args.data_dir, asked.space)
+        table = find_table(name, args.data_dir, asked.space)
         known["latency"] = measured(table, column)
         costs["latency"] = {"name": table.name, "sha256": table.sha256, "column": column}
     limits = {name: most for name in MEASURES if (most := getattr(args, f"max_{name}")) is not None}

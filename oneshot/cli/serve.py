@@ -78,7 +78,7 @@ def _truth(args: Any, space: Any) -> Any:
         if args.truth is not None:
             raise ValueError("--truth needs a --benchmark")
         return None
-    from oneshot.benchmarks.table import find
+    from oneshot.benchmarks.table import find_table
     from oneshot.evaluators.table import TableEvaluator
 
-    return TableEvaluator(find(args.benchmark, args.data_dir).within(space), args.truth)
+    return TableEvaluator(find_table(args.benchmark, args.data_dir).within(space), args.truth)

@@ -99,23 +99,27 @@ def space_of(network: nn.Module, name: str = "choices") -> Choices:
     return Choices(name, tuple(Decision(*each) for each in found.items()), tuple(sites))
 
 
-def register_network(name: str, make: Callable[..., nn.Module], image_size: int = 32) -> Choices:
+def register_network(name: str, make: Any, image_size: int = 32) -> Choices:
     """Register the space of a network, and the network, under a name.
 
     `make(classes)` makes it, freshly initialised; or it is a frozen dataclass of settings whose own `make(classes)`
     does. `image_size` is that at which costs are counted where nothing else is said.
     """
     is_settings = isinstance(make, type) and is_dataclass(make)
-    space = space_of(make().make(10) if is_settings else make(10), name)
-    base: Any = make if is_settings else object
+    maker: Any = make
+    base: Any = maker if is_settings else object
+
+    def network(settings: Any, classes: int) -> nn.Module:
+        return maker.make(settings, classes) if is_settings else maker(classes)
 
     @dataclass(frozen=True)
     class Network(base):
         sizes: ClassVar[dict[str, int]] = {"image_size": image_size}
 
         def make(self, space: Space, classes: int, alone: bool = False) -> ChoiceNet:
-            return ChoiceNet(super().make(classes) if is_settings else make(classes), space)
+            return ChoiceNet(network(self, classes), space)
 
     Network.__doc__ = make.__doc__
+    space = space_of(network(Network(), 10), name)
     register_space(space, Network)
     return space

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot.base.bounds import check_least
-from oneshot.gates import AnyGates, Gates, PerCell
+from oneshot.gates import AnyGates, Gate, Gates, PerCell
 from oneshot.nn.auxiliary import AuxiliaryHead
 from oneshot.nn.chance import DropPath
 from oneshot.nn.choice import ChoiceBlock
@@ -105,7 +105,7 @@ class Cell(nn.Module):
         like = next(value for value in results if value is not None)
         return Feature(torch.cat([torch.zeros_like(like) if value is None else value for value in results], 1))
 
-    def _ran(self, edge: int, x: Feature, gate: Sequence, made: dict[tuple[int, int], Feature]) -> Feature:
+    def _ran(self, edge: int, x: Feature, gate: Gate, made: dict[tuple[int, int], Feature]) -> Feature:
         """What an edge gives; where operations are shared, each is made once for all edges that leave its node."""
         block, source = self._block(edge), EDGES[edge][0]
         if not self.shares:
@@ -121,7 +121,7 @@ class Cell(nn.Module):
         assert total is not None
         return self._dropped(block, gate, total)
 
-    def _dropped(self, block: ChoiceBlock, gate: Sequence, y: Feature) -> Feature:
+    def _dropped(self, block: ChoiceBlock, gate: Gate, y: Feature) -> Feature:
         """Identities are never dropped, as released."""
         if self.drop_path is None or all(isinstance(block.options[option], Skip) for option, _ in gate):
             return y
@@ -207,5 +207,5 @@ class NasNetNet(nn.Module):
         return zip(gates, of_kind(self.space.site_options, reduces), strict=True)
 
     @staticmethod
-    def _runs(gate: Sequence, site: Sequence[str]) -> bool:
+    def _runs(gate: Gate, site: Sequence[str]) -> bool:
         return any(site[option] != NONE for option, _ in gate)

@@ -27,10 +27,8 @@ class MethodContract:
     recipe = RECIPE
 
     def run(self, name: str, folder: RunFolder | None = None, **settings: Any) -> Run:
-        method = {"name": name, **settings}
-        return build(
-            Config(space=self.space, method=method, dataset="digits", split="half"), self.recipe, folder=folder
-        )
+        config = Config(space=self.space, method=Chosen(name, settings), dataset="digits", split="half")
+        return build(config, self.recipe, folder=folder)
 
     def trained(self, run: Run, folder: RunFolder | None = None) -> None:
         train(run.net, run.method, run.train, run.valid, run.recipe, run.config.seed, folder)

@@ -13,10 +13,10 @@ from oneshot.benchmarks.columns import (
     METADATA_KEY,
     architecture_strings,
     finite_numbers,
+    first_few,
     first_repeat,
     numeric_columns,
     read_any,
-    some,
 )
 
 HERE = Path("t.csv")
@@ -82,5 +82,5 @@ def test_numbers_are_finite_and_errors_name_row_and_column() -> None:
 def test_repeats_and_names_for_messages() -> None:
     assert first_repeat(["a", "b", "c"]) is None
     assert first_repeat(["a", "b", "c", "b", "a"]) == (1, 3)
-    assert some(["a", "b"]) == "'a', 'b'"
-    assert some(["a", "b", "c", "d", "e"]) == "'a', 'b', 'c' and 2 more"
+    assert first_few(["a", "b"]) == "'a', 'b'"
+    assert first_few(["a", "b", "c", "d", "e"]) == "'a', 'b', 'c' and 2 more"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from oneshot.benchmarks.table import Benchmark, find, write
+from oneshot.benchmarks.table import Benchmark, find_table, write
 
 from oneshot.registry import SPACES
 from oneshot.spaces.nasbench201 import ALL, CONV, NO_ZERO
@@ -20,10 +22,17 @@ from oneshot.spaces.nasbench201 import ALL, CONV, NO_ZERO
 FIRST, SECOND = CONV.format((0,) * 6), CONV.format((1,) * 6)
 
 
-def csv(folder: Path, text: str) -> Path:
-    path = folder / "results.csv"
-    path.write_text(text)
-    return path
+Columns = Callable[..., Benchmark]
+
+
+@pytest.fixture
+def columns(tmp_path: Path) -> Columns:
+    """Writes a table `t` of one architecture with columns of these names and this metadata."""
+
+    def made(names: str, **metadata: object) -> Benchmark:
+        return write(tmp_path / "t.parquet", [(0,) * 6], {name: [1.0] for name in names.split()}, CONV, metadata)
+
+    return made
 
 
 def test_a_table_reads_back_what_was_written(table: Benchmark) -> None:
@@ -101,11 +110,8 @@ def test_gaps_and_other_number_types_read_as_floats(tmp_path: Path) -> None:
         np.testing.assert_array_equal(table.values(name), expected)
 
 
-def test_truth_and_ceiling_by_rule_and_by_declaration(tmp_path: Path) -> None:
-    def columns(names: str, **metadata: str) -> Benchmark:
-        return write(tmp_path / "t.parquet", [(0,) * 6], {name: [1.0] for name in names.split()}, CONV, metadata)
-
-    published = columns("index cifar10_test_12 cifar10_test_200 cifar10_valid_200 cifar100_test_200")
+def test_truth_and_ceiling_by_rule_and_by_declaration(columns: Columns) -> None:
+    published = columns("index cifar10_test_200 cifar10_valid_200")
     assert published.default_truth() == "cifar10_test_200"
     assert published.default_ceiling("cifar10_test_200") == "cifar10_valid_200"
     assert published.default_ceiling("cifar100_test_200") is None
@@ -121,24 +127,67 @@ def test_truth_and_ceiling_by_rule_and_by_declaration(tmp_path: Path) -> None:
         columns("params latency").default_truth()
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        "cifar10_test cifar10_test_0 cifar10_test_1 cifar10_test_2",  # a mean and its seeds
+        "cifar10_test_12 cifar10_test_200",  # epochs
+        "cifar10_test_200 cifar100_test_200",
+        "test test_accuracy",
+    ],
+)
+def test_of_several_candidates_none_is_guessed(columns: Columns, names: str) -> None:
+    table = columns(f"index {names} cifar10_valid params")
+    assert table.truth_candidates == tuple(names.split())
+    with pytest.raises(ValueError, match=f"t declares no truth, and {', '.join(names.split())} could each be it; say"):
+        table.default_truth()
+    declared = columns(names, truth=names.split()[0])
+    assert declared.default_truth() == names.split()[0]
+
+
+def test_seeds_by_their_names_and_by_declaration(columns: Columns) -> None:
+    named = columns("x_test x_test_seed3 x_test_run0 x_test_seed12 x_test_seed x_valid_seed3 x_testa_seed1")
+    assert named.seed_columns("x_test") == {3: "x_test_seed3", 12: "x_test_seed12", 0: "x_test_run0"}
+    assert named.truth_seeds == {}
+    assert named.default_truth() == "x_test"
+    declared = columns("x_test x_test_0 x_test_1", truth="x_test", truth_seeds={"0": "x_test_0", "1": "x_test_1"})
+    assert declared.truth_seeds == declared.seed_columns("x_test") == {0: "x_test_0", 1: "x_test_1"}
+    assert declared.seed_columns("x_test_0") == {}
+
+
+def test_declarations_of_foreign_files_are_checked(tmp_path: Path) -> None:
+    def opened(**metadata: object) -> Benchmark:
+        table = pa.table({"arch": [FIRST], "a": [1.0]})
+        pq.write_table(table.replace_schema_metadata({"oneshot": json.dumps(metadata)}), tmp_path / "t.parquet")
+        return Benchmark.open(tmp_path / "t.parquet")
+
+    for truth in ("b", 5, ["a"], {}):
+        with pytest.raises(ValueError, match=r"t.parquet declares the truth .*, which is none of its columns a"):
+            opened(truth=truth).default_truth()
+    for seeds in (["a"], {"x": "a"}, {"0": "b"}, {"0": ["a"]}, 5):
+        with pytest.raises(ValueError, match=r"t.parquet declares the seeds .*: expected a column for each seed"):
+            opened(truth="a", truth_seeds=seeds).seed_columns("a")
+    assert opened(truth="a", ceiling=None).default_ceiling("a") is None
+
+
 def test_names_find_files_in_order(table: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("given", "environment", "cache/oneshot"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "there.parquet").write_bytes(table.path.read_bytes())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("ONESHOT_DATA", str(tmp_path / "environment"))
-    assert find("there", tmp_path / "given").path.parent.name == "given"
-    assert find("there").path.parent.name == "environment"
-    assert find("there.parquet").path.parent.name == "environment"
+    assert find_table("there", tmp_path / "given").path.parent.name == "given"
+    assert find_table("there").path.parent.name == "environment"
+    assert find_table("there.parquet").path.parent.name == "environment"
     monkeypatch.delenv("ONESHOT_DATA")
-    assert find("there").path.parent.name == "oneshot"
-    assert find(table.path).path == table.path
+    assert find_table("there").path.parent.name == "oneshot"
+    assert find_table(table.path).path == table.path
     with pytest.raises(
         ValueError, match=r"looked for .*cache/oneshot/gone.parquet, .*benchmarks/data/gone.parquet; `oneshot benc"
     ):
-        find("gone")
+        find_table("gone")
     with pytest.raises(ValueError, match=r"looked for /gone/there.parquet;"):
-        find("/gone/there.parquet")
+        find_table("/gone/there.parquet")
 
 
 def test_files_that_are_no_tables(tmp_path: Path) -> None:
@@ -204,8 +253,10 @@ def test_write_refuses(tmp_path: Path, archs: list, columns: dict, metadata: dic
 
 
 def test_the_published_table(real_data: Path) -> None:
-    table = find("nasbench201", real_data)
-    assert (len(table), table.space, table.default_truth()) == (15625, ALL, "cifar10_test_200")
+    table = find_table("nasbench201", real_data)
+    assert (len(table), table.space, table.truth) == (15625, ALL, None)
+    with pytest.raises(ValueError, match=r"cifar10_test_200, cifar100_test_200, imagenet16_test_200, .* could each be"):
+        table.default_truth()
     assert table.default_ceiling("cifar10_test_200") == "cifar10_valid_200"
     best = int(np.argmax(table.values("cifar10_test_200")))
     assert table.row(table.archs[best])["cifar10_test_200"] == pytest.approx(94.3733, abs=1e-4)

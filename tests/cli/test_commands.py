@@ -94,9 +94,9 @@ def test_predict_strings_samples_files_and_all(run: Path, tmp_path: Path, capsys
 
 
 def test_score_own_and_foreign_predictions(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from oneshot.benchmarks.table import find
+    from oneshot.benchmarks.table import find_table
 
-    table = find("nasbench201-digits")
+    table = find_table("nasbench201-digits")
     assert (
         oneshot(f"predict {run} --from {table.path} --images 50 --batch-norm batch --out {tmp_path / 'p.parquet'}") == 0
     )
@@ -128,9 +128,9 @@ def test_score_own_and_foreign_predictions(run: Path, tmp_path: Path, capsys: py
 def files(tmp_path: Path) -> dict[str, str]:
     """Noisy predictions of the shipped table: two seeds of a good method, one bad, one that covers half."""
     import numpy as np
-    from oneshot.benchmarks.table import find
+    from oneshot.benchmarks.table import find_table
 
-    table = find("nasbench201-digits")
+    table = find_table("nasbench201-digits")
     rng, truth, found = np.random.default_rng(0), table.values("digits_test"), {}
     for name, noise, count in (("good-0", 1, 320), ("good-1", 1, 320), ("bad", 9, 320), ("half", 1, 160)):
         rows = {"arch": table.strings[:count], "accuracy": (truth + rng.normal(0, noise, 320))[:count]}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from oneshot.benchmarks.table import find, write
+from oneshot.benchmarks.table import find_table, write
 
 from oneshot.spaces.nasbench201 import ALL, cost
 from tests.cli.test_commands import TINY, fails, oneshot
@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_table_is_searched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert oneshot(f"{DIGITS} --out {tmp_path / 'found'} --json") == 0
     document = json.loads(capsys.readouterr().out)
-    table = find("nasbench201-digits")
+    table = find_table("nasbench201-digits")
     candidates = pd.read_parquet(tmp_path / "found" / "candidates.parquet")
     truth = dict(zip(table.strings, table.values("digits_test"), strict=True))
     assert candidates["accuracy"].tolist() == [truth[arch] for arch in candidates["arch"]]
@@ -46,7 +46,7 @@ def test_a_table_is_searched(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_objectives_limits_and_latency(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = find("nasbench201-digits")
+    table = find_table("nasbench201-digits")
     latency = np.random.default_rng(0).random(len(table))
     write(tmp_path / "device.parquet", table.archs, {"phone": latency}, ALL, {})
     words = (
@@ -70,7 +70,7 @@ def test_objectives_limits_and_latency(tmp_path: Path, capsys: pytest.CaptureFix
 def test_a_supernet_is_searched_from_given_architectures(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = find("nasbench201-digits").strings[:4]
+    given = find_table("nasbench201-digits").strings[:4]
     (tmp_path / "start.txt").write_text("\n".join(given) + "\n")
     words = f"search {run} {SMALL} --population 4 --mutations 2 --crossovers 2 --generations 2 --images 50 --json"
     assert oneshot(f"{words} --start {tmp_path / 'start.txt'} --out {tmp_path / 'found'}") == 0

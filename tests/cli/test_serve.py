@@ -140,9 +140,9 @@ def test_a_service_is_searched_and_scored_like_a_run(
 
 
 def _digits() -> list[str]:
-    from oneshot.benchmarks.table import find
+    from oneshot.benchmarks.table import find_table
 
-    return find("nasbench201-digits").strings
+    return find_table("nasbench201-digits").strings
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from oneshot.benchmarks.table import find
+from oneshot.benchmarks.table import find_table
 
 from oneshot.cli.train import _round
 from tests.cli.test_commands import fails, oneshot
@@ -74,7 +74,7 @@ def test_a_table_is_searched_from_a_vae(run: Path, tmp_path: Path, capsys: pytes
     found(capsys, f"{words} {tmp_path / 'a'} --start {run / 'vae.safetensors'}")
     found(capsys, f"{words} {tmp_path / 'b'}")
     ours, plain = (pd.read_parquet(tmp_path / name / "candidates.parquet")["arch"].tolist() for name in "ab")
-    assert set(ours) <= set(find("nasbench201-digits").strings)
+    assert set(ours) <= set(find_table("nasbench201-digits").strings)
     assert ours != plain
 
 

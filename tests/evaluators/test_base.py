@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from oneshot.benchmarks.scoring.predictions import read_predictions
+from oneshot.benchmarks.scoring.predictions import Evaluated, as_predicted, read_predictions
 from oneshot.evaluators.base import Prediction, Predictions
 
 from oneshot.spaces.nasbench201 import CONV
@@ -38,3 +38,30 @@ def test_wrong_targets(tmp_path: Path) -> None:
         PREDICTIONS.save(tmp_path / "nowhere" / "p.csv")
     with pytest.raises(ValueError, match="3 architectures need as many predictions, got 2"):
         Predictions(CONV, ARCHS, VALUES[:2], {})
+
+
+def test_predictions_show_themselves_in_a_notebook() -> None:
+    archs = tuple(CONV)[:12]
+    values = tuple(Prediction(50.0 + place, 0.5, 400) for place in range(12))
+    many = Predictions(CONV, archs, values, {"batch_norm": "ema-20"})
+    best = CONV.format(archs[11])
+    assert repr(many) == f"<Predictions of 12 architectures of {CONV.name}, the best {best} with 61.00 ± 2.44%>"
+    html = many._repr_html_()
+    assert html.count("<tr>") == 11
+    assert html.index(best) < html.index(CONV.format(archs[10])) < html.index(CONV.format(archs[2]))
+    assert CONV.format(archs[1]) not in html
+    assert "<td>61.00 ± 2.44</td>" in html
+    assert f"the best 10 of 12 architectures of {CONV.name}; BatchNorm ema-20; 400 images" in html
+
+
+def test_few_predictions_and_none() -> None:
+    empty = Predictions(CONV, (), (), {})
+    assert repr(empty) == f"<Predictions of 0 architectures of {CONV.name}>"
+    assert "the best 0 of 0 architectures" in empty._repr_html_()
+    raced = Predictions(CONV, ARCHS[:2], (Prediction(50.0, 0.5, 400), Prediction(50.0, 0.5, 1600)), {})
+    assert f"the best 2 of 2 architectures of {CONV.name}; 400 to 1,600 images" in raced._repr_html_()
+
+
+def test_predictions_are_what_scoring_takes() -> None:
+    assert isinstance(PREDICTIONS, Evaluated)
+    assert as_predicted(PREDICTIONS).accuracy.tolist() == [50.0, 75.0, 100.0]

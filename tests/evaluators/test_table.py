@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oneshot.benchmarks.table import Benchmark, find, write
+from oneshot.benchmarks.table import Benchmark, find_table, write
 from oneshot.evaluators.table import TableEvaluator, measured
 
 from oneshot.spaces.nasbench201 import CONV
@@ -57,7 +57,7 @@ def test_columns_that_are_no_accuracies(tmp_path: Path) -> None:
 
 
 def test_the_shipped_table() -> None:
-    table = TableEvaluator(find("nasbench201-digits"))
+    table = TableEvaluator(find_table("nasbench201-digits"))
     assert table.truth == "digits_test"
     values = table(table.benchmark.archs).accuracy
     assert values.tolist() == table.benchmark.values("digits_test").tolist()

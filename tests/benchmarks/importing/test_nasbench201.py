@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from oneshot.benchmarks.importing.nasbench201 import PICKLE, import_official, is_official
-from oneshot.benchmarks.table import Benchmark, find
+from oneshot.benchmarks.table import Benchmark, find_table
 
 from oneshot.spaces.nasbench201 import ALL, cost
 from tests.benchmarks.official201 import document, strings, write_pbz2, write_pth, write_simple
@@ -136,7 +136,7 @@ def test_the_table_says_where_it_is_from(sources: dict[str, Path], tables: dict[
 
 
 def test_columns_go_by_the_names_of_the_published_table(real_data: Path, tables: dict[str, Benchmark]) -> None:
-    published, table = find("nasbench201", real_data), tables["simple"]
+    published, table = find_table("nasbench201", real_data), tables["simple"]
     assert set(published.columns) - set(table.columns) == {"arch_index"}
     ours, theirs = table.query(table.strings), published.query(table.strings)
     assert ours["cifar10_params"].tolist() == theirs["cifar10_params"].tolist()

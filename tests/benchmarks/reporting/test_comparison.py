@@ -15,7 +15,6 @@ from oneshot.benchmarks.reporting.comparison import (
     difference_figure,
     difference_table,
     method_table,
-    note,
     write_comparison,
 )
 from oneshot.benchmarks.scoring.compare import Comparison, compare
@@ -75,12 +74,12 @@ def test_stars_mark_what_excludes_zero(comparison: Comparison) -> None:
 
 
 def test_the_note_says_over_what_intervals_are(comparison: Comparison) -> None:
-    assert "† over architectures alone" in note(comparison)
+    assert "† over architectures alone" in comparison.note
     single = compare({name: reports[:1] for name, reports in comparison.reports.items()})
-    assert "do not show training luck" in note(single)
+    assert "do not show training luck" in single.note
     assert "†" not in shown(difference_table(single))
     only = compare({"a": next(iter(comparison.reports.values()))})
-    assert note(only) == "Intervals are over architectures and training seeds."
+    assert only.note == "Intervals are over architectures and training seeds."
 
 
 def test_files_of_a_comparison(comparison: Comparison, tmp_path: Path) -> None:
@@ -98,6 +97,7 @@ def test_files_of_a_comparison(comparison: Comparison, tmp_path: Path) -> None:
         low, high = difference.intervals["kendall_tau"]
         assert np.isnan(low) or f"[{low:.3f}, {high:.3f}]" in text
     assert comparison.protocol["benchmark"]["sha256"] in text
+    assert "Scored with truth digits_test_20 of small, protocol predicted, 40 architectures" in text
 
 
 def test_the_figure_draws_every_difference(comparison: Comparison) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oneshot.benchmarks.reporting.report import MAIN, TITLES, compact, headline, rich_table, table_rows, write_report
+from oneshot.benchmarks.display import compact
+from oneshot.benchmarks.reporting.report import headline, rich_table, table_rows, write_report
+from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES
 from oneshot.benchmarks.scoring.predictions import Predicted
 from oneshot.benchmarks.scoring.score import Report, score
 from oneshot.benchmarks.table import Benchmark
@@ -76,7 +78,7 @@ def test_the_page_shows_every_number_and_the_protocol(report: Report, tmp_path: 
             assert (f"{value:.{digits}f}<" if np.isfinite(value) else "undefined") in text
     assert report.protocol["benchmark"]["sha256"] in text
     assert "predictions.protocol.seed" in text
-    assert all(TITLES[name].replace("'", "&#x27;") in text for name in report.measures)
+    assert all(MEASURES[name].title.replace("'", "&#x27;") in text for name in report.measures)
 
 
 def test_foreign_text_is_escaped(table: Benchmark, predicted: Predicted, tmp_path: Path) -> None:
@@ -92,10 +94,10 @@ def test_rows_for_a_terminal(report: Report) -> None:
     head, *rows = table_rows(report)
     names = ["noisy", "parameters", "convolutions", "live path convolutions", "ceiling: digits_valid_20"]
     assert head == ["measure", *names]
-    assert [row[0] for row in rows] == [TITLES[name] for name in MAIN]
+    assert [row[0] for row in rows] == [measure.title for measure in MAIN]
     low, high = report.intervals["kendall_tau"]
     assert rows[0][1] == f"{report.measures['kendall_tau']:.3f} [{low:.3f}, {high:.3f}]"
-    assert "best trivial baseline" in headline(report)
+    assert "with digits_test_20 on 40 architectures; the best trivial baseline" in headline(report)
 
 
 def test_the_terminal_table_fits_into_a_hundred_columns(report: Report) -> None:

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from oneshot.benchmarks.scoring.compare import ARCHITECTURES, BOTH, Method, compare, estimate, seed_error
-from oneshot.benchmarks.scoring.intervals import Side, tau
 from oneshot.benchmarks.scoring.measures import improvement_curve, kendall_tau, pruning_curve
 from oneshot.benchmarks.scoring.postprocess import post_named
 from oneshot.benchmarks.scoring.predictions import Predicted
+from oneshot.benchmarks.scoring.resampled import Side
+from oneshot.benchmarks.scoring.resampled import kendall_tau as resampled_tau
 from oneshot.benchmarks.scoring.score import Report, Scores, score, score_all
 from oneshot.benchmarks.table import Benchmark
 from scipy import stats
@@ -36,7 +37,7 @@ def trained(name: str, truth: np.ndarray, counts: np.ndarray, noise: float, seed
     runs = []
     for _ in range(seeds):
         x = truth + rng.normal(0, noise, len(truth)) * rng.uniform(0.8, 1.2)
-        runs.append(scores(kendall_tau(x, truth), tau(Side(x, counts), Side(truth, counts))))
+        runs.append(scores(kendall_tau(x, truth), resampled_tau(Side(x, counts), Side(truth, counts))))
     return Method(name, tuple(runs), name)
 
 
@@ -180,3 +181,19 @@ def test_reports_scored_otherwise_are_refused(table: Benchmark, predicted: Predi
     for nothing in ({}, {"a": []}):
         with pytest.raises(ValueError, match="at least one report a method"):
             compare(nothing)
+
+
+def test_a_comparison_shows_itself_in_a_notebook(reports: dict[str, list[Report]]) -> None:
+    comparison = compare(reports, {"good + ensemble": "good"})
+    good = comparison.methods[0]
+    (low, high), tau = good.intervals["kendall_tau"], good.values["kendall_tau"]
+    assert repr(comparison).startswith(
+        f"<Comparison against digits_test_20 of small, Kendall's tau: good (×3) {tau:.3f} [{low:.3f}, {high:.3f}]; bad"
+    )
+    html = comparison._repr_html_()
+    assert html.count("<table>") == 2
+    assert html.count("<tr>") == 2 + len(comparison.methods) + len(comparison.differences)
+    for words in ("good (×3) vs bad (×2)", "good + ensemble vs good (×3) †", "* excludes 0.", "truth digits_test_20"):
+        assert words in html
+    alone = compare({"only": reports["good"][:1]})
+    assert alone._repr_html_().count("<table>") == (2 if alone.differences else 1)

@@ -1,23 +1,12 @@
-"""Agreement of several runs: joined by architecture, correlations, intervals, the figure."""
+"""Agreement of several runs: joined by architecture, correlations, intervals."""
 
 from __future__ import annotations
 
-import io
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
-from oneshot.benchmarks.scoring.consistency import (
-    MEASURES,
-    consistency,
-    consistency_figure,
-    consistency_table,
-    write_consistency,
-)
+from oneshot.benchmarks.scoring.consistency import CORRELATIONS, consistency
 from oneshot.benchmarks.scoring.measures import kendall_tau, pearson_r, spearman_rho
 from oneshot.benchmarks.scoring.predictions import Predicted
-from rich.console import Console
 
 NAMES = [f"arch {i:02}" for i in range(40)]
 
@@ -54,12 +43,12 @@ def test_intervals_are_the_plain_bootstrap() -> None:
     (pair,) = consistency(made, bootstraps=2000).pairs
     by_name = [dict(zip(run.archs, run.accuracy, strict=True)) for run in made]
     x, y = (np.array([values[name] for name in NAMES]) for values in by_name)
-    rng, slow = np.random.default_rng(5), {name: [] for name in MEASURES}
+    rng, slow = np.random.default_rng(5), {name: [] for name in CORRELATIONS}
     for _ in range(2000):
         drawn = rng.integers(40, size=40)
-        for name, measure in zip(MEASURES, (kendall_tau, pearson_r, spearman_rho), strict=True):
+        for name, measure in zip(CORRELATIONS, (kendall_tau, pearson_r, spearman_rho), strict=True):
             slow[name].append(measure(x[drawn], y[drawn]))
-    for name in MEASURES:
+    for name in CORRELATIONS:
         assert pair.intervals[name] == pytest.approx(np.quantile(slow[name], [0.025, 0.975]), abs=0.03)
         assert pair.intervals[name][0] < pair.values[name] < pair.intervals[name][1]
 
@@ -84,38 +73,21 @@ def test_what_cannot_be_compared() -> None:
         consistency([first])
 
 
-def test_one_pair_has_no_spread_and_a_constant_no_correlation(tmp_path: Path) -> None:
+def test_one_pair_has_no_spread_and_a_constant_no_correlation() -> None:
     first = runs(1)[0]
     flat = Predicted(first.archs, np.ones(40), name="flat")
-    write_consistency(consistency([first, flat], bootstraps=5), tmp_path / "report")
-    document = json.loads((tmp_path / "report" / "consistency.json").read_text())
+    document = consistency([first, flat], bootstraps=5).to_dict()
     assert document["pairs"][0]["kendall_tau"] is None
     assert document["spread_of_pairs"]["pearson_r"] is None
-    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
-        "consistency.json", "consistency.png", "consistency.svg",
-    ]  # fmt: skip
 
 
-def test_a_panel_a_pair_on_one_scale() -> None:
-    made = runs(4)
-    found = consistency(made, bootstraps=5)
-    panels = consistency_figure(found).axes
-    assert len(panels) == len(found.pairs) == 6
-    assert len({axes.get_xlim() for axes in panels} | {axes.get_ylim() for axes in panels}) == 1
-    for axes, pair in zip(panels, found.pairs, strict=True):
-        assert (axes.get_xlabel(), axes.get_ylabel()) == tuple(f"seed-{i}" for i in pair.runs)
-        points = np.asarray(axes.collections[0].get_offsets())
-        assert np.array_equal(points, np.stack([found.runs[i].accuracy for i in pair.runs], 1))
-        assert f"tau {pair.values['kendall_tau']:.3f}" in axes.get_title()
-    assert len(consistency_figure(consistency(made[:2], bootstraps=5)).axes) == 1
-
-
-def test_the_table_fits_into_a_hundred_columns() -> None:
-    found = consistency(runs(), bootstraps=20)
-    console = Console(width=100, file=io.StringIO())
-    console.print(consistency_table(found))
-    assert isinstance(console.file, io.StringIO)
-    text = console.file.getvalue()
-    assert max(map(len, text.splitlines())) <= 100
-    assert "seed-0, seed-2" in text
-    assert f"{found.mean['kendall_tau']:.3f}".removeprefix("0") + " ±" in text
+def test_it_shows_itself_in_a_notebook() -> None:
+    found = consistency(runs(2), bootstraps=20)
+    tau, (low, high) = found.pairs[0].values["kendall_tau"], found.pairs[0].intervals["kendall_tau"]
+    assert repr(found) == (
+        f"<Consistency on 40 architectures, Kendall's tau: seed-0, seed-1 {tau:.3f} [{low:.3f}, {high:.3f}]>"
+    )
+    html = found._repr_html_()
+    assert html.count("<tr>") == 3
+    assert f"{tau:.3f}".removeprefix("0") in html
+    assert "40 architectures; brackets: 95% intervals" in html

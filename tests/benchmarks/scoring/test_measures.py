@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from oneshot.benchmarks.scoring import measures
+from oneshot.benchmarks.scoring.catalogue import all_measures
 from oneshot.benchmarks.scoring.measures import (
-    all_measures,
     improvement_curve,
     kendall_tau,
     pearson_r,
@@ -21,7 +21,7 @@ from oneshot.benchmarks.scoring.measures import (
     top_k,
     top_tau,
 )
-from oneshot.benchmarks.table import find
+from oneshot.benchmarks.table import find_table
 from scipy import stats
 
 
@@ -217,7 +217,7 @@ def test_a_perfect_prediction() -> None:
 
 
 def test_golden_values_of_the_published_table(real_data: Path) -> None:
-    table = find("nasbench201", real_data)
+    table = find_table("nasbench201", real_data)
     truth, valid = table.values("cifar10_test_200"), table.values("cifar10_valid_200")
     assert kendall_tau(valid, truth) == pytest.approx(0.8939, abs=5e-5)
     assert spearman_rho(valid, truth) == pytest.approx(0.9841, abs=5e-5)

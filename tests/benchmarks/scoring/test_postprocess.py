@@ -10,7 +10,7 @@ import pytest
 from oneshot.benchmarks.scoring.measures import kendall_tau
 from oneshot.benchmarks.scoring.postprocess import ensemble, fuse, isomorphs, post_named
 from oneshot.benchmarks.scoring.predictions import Predicted
-from oneshot.benchmarks.table import find
+from oneshot.benchmarks.table import find_table
 from scipy import stats
 
 from oneshot.spaces.nasbench201 import ALL, CONV
@@ -107,7 +107,7 @@ def test_architectures_that_are_alone_in_their_class_keep_their_prediction() -> 
 
 
 def test_golden_gain_of_averaging_short_trainings_over_isomorphs(real_data: Path) -> None:
-    table = find("nasbench201", real_data)
+    table = find_table("nasbench201", real_data)
     truth = table.values("cifar10_test_200")
     early = Predicted(table.strings, table.values("cifar10_valid_12"), ALL.name)
     (averaged,) = isomorphs([early], ALL)

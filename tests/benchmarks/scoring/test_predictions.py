@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from oneshot.benchmarks.scoring.predictions import Predicted, aligned, read_archs, read_methods, read_predictions
+from oneshot.benchmarks.scoring.predictions import (
+    Predicted,
+    aligned,
+    as_predicted,
+    read_archs,
+    read_methods,
+    read_predictions,
+)
+
+from oneshot.space import Arch, Space
+from oneshot.spaces.nasbench201 import CONV
 
 
 def test_csv_parquet_and_json_give_the_same(tmp_path: Path) -> None:
@@ -147,3 +161,62 @@ def test_names_come_from_word_protocol_or_file(tmp_path: Path) -> None:
         read_methods([str(plain), str(plain)])
     with pytest.raises(ValueError, match=r"there is no file gone.csv"):
         read_methods(["a=gone.csv"])
+
+
+@dataclass
+class Returned:
+    """What some evaluator returns."""
+
+    space: Space
+    archs: Sequence[Arch]
+    accuracy: np.ndarray
+    protocol: dict[str, object]
+
+
+def test_what_an_evaluator_returns_is_taken() -> None:
+    archs = list(CONV)[:3]
+    found = as_predicted(Returned(CONV, archs, np.array([1.0, 2, 3]), {"evaluator": "supernet", "seed": 3}))
+    assert (list(found.archs), found.accuracy.tolist()) == ([CONV.format(arch) for arch in archs], [1, 2, 3])
+    assert (found.space, found.protocol["seed"], found.name) == (CONV.name, 3, "supernet")
+    assert as_predicted(Returned(CONV, archs, np.ones(3), {"name": "mine"})).name == "mine"
+    assert as_predicted(found) is found
+    with pytest.raises(ValueError, match=r"row 2, column 'accuracy' of predictions: expected a finite number, got nan"):
+        as_predicted(Returned(CONV, archs, np.array([1, np.nan, 3]), {}))
+
+
+def test_data_frames_are_taken() -> None:
+    frame = pd.DataFrame({"note": [{}, 1], "architecture": ["a", "b"], "accuracy": [0.5, 0.25]}, index=[7, 7])
+    found = as_predicted(frame)
+    assert (found.archs, found.accuracy.tolist(), found.space) == (["a", "b"], [0.5, 0.25], None)
+    assert as_predicted(frame.assign(accuracy=["90", "91.5"])).accuracy.tolist() == [90, 91.5]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            pd.DataFrame({"arch": ["a"], "acc": [1]}),
+            "the data frame has no column 'accuracy'; its columns are arch, acc",
+        ),
+        (
+            pd.DataFrame({"cell": ["a"], "accuracy": [1]}),
+            "the data frame has no column 'arch'; its columns are accuracy",
+        ),
+        (pd.DataFrame({"arch": ["a", None], "accuracy": [1, 2]}), "row 2 of the data frame has no architecture"),
+        (
+            pd.DataFrame({"arch": ["a", "b"], "accuracy": [1, np.inf]}),
+            "row 2, column 'accuracy' of the data frame: expected a finite number, got inf",
+        ),
+        (pd.DataFrame({"arch": ["a", "b"], "accuracy": [1, "x"]}), "the data frame is no table of predictions: "),
+        (
+            pd.DataFrame([["a", 1, 2]], columns=["arch", "accuracy", "accuracy"]),
+            "the data frame is no table of predict",
+        ),
+        ({"a": 1.0}, "expected predictions of an evaluator, a data frame with .*, or a file, got dict"),
+        ([1.0, 2.0], "or a file, got list"),
+        ("nowhere.csv", "there is no file nowhere.csv"),
+    ],
+)
+def test_other_things_are_refused(source: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        as_predicted(source)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from oneshot.benchmarks.scoring.measures import kendall_tau
 from oneshot.benchmarks.scoring.protocols import PREDICTED, STRATA, equivalences, protocol_named, seed_column
-from oneshot.benchmarks.table import Benchmark, find, write
+from oneshot.benchmarks.table import Benchmark, find_table, write
 
 from oneshot.spaces.nasbench201 import ALL, CONV
 
@@ -147,7 +147,7 @@ def test_single_seeds_have_columns(table: Benchmark, tmp_path: Path) -> None:
 
 
 def test_stratified_correlations_are_not_those_of_the_space(real_data: Path) -> None:
-    table = find("nasbench201", real_data)
+    table = find_table("nasbench201", real_data)
     truth = table.values("cifar10_test_200")
     for column, full, stratified in (("cifar10_valid_12", 0.5943, 0.87), ("cifar10_params", 0.5778, 0.49)):
         taus = {}

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from oneshot.benchmarks.scoring.consistency import consistency
 from oneshot.benchmarks.scoring.measures import kendall_tau
 from oneshot.benchmarks.scoring.predictions import Predicted
 from oneshot.benchmarks.scoring.protocols import FULL, protocol_named
 from oneshot.benchmarks.scoring.score import CURVE_POINTS, score, score_all
-from oneshot.benchmarks.table import Benchmark, find, write
+from oneshot.benchmarks.table import Benchmark, find_table, write
+from oneshot.evaluators.base import Prediction, Predictions
 
 from oneshot.spaces.nasbench201 import ALL, CONV
 
@@ -25,6 +29,21 @@ KEYS = [
     *(f"improvement_at_10{kind}" for kind in ("", "_evaluated", "_absolute")),
     *(f"{end}_rank_at_10{kind}" for kind in ("", "_absolute") for end in ("best", "worst")),
 ]
+
+
+class Balanced(HTMLParser):
+    """Tags close in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
 
 
 def test_a_report_compares_method_baselines_and_ceiling(table: Benchmark, predicted: Predicted) -> None:
@@ -60,6 +79,44 @@ def test_the_document_is_json_with_fixed_keys(table: Benchmark, predicted: Predi
     assert protocol["architectures"]["scored"] == 40
     assert protocol["intervals"]["resamples"] == 20
     assert (protocol["truth"], protocol["ceiling"]) == ("digits_test_20", "digits_valid_20")
+
+
+def test_every_kind_of_prediction_is_scored_alike(table: Benchmark, predicted: Predicted, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"arch": predicted.archs, "accuracy": predicted.accuracy})
+    frame.to_parquet(tmp_path / "p.parquet")
+    archs = tuple(map(CONV.parse, predicted.archs))
+    returned = Predictions(CONV, archs, tuple(Prediction(100 * v, 0.0, 9) for v in predicted.accuracy), {"seed": 1})
+    kinds = [predicted, frame, tmp_path / "p.parquet", str(tmp_path / "p.parquet"), returned]
+    expected = score(predicted, table, bootstraps=20)
+    reports = [*(score(each, table, bootstraps=20) for each in kinds), *score_all(kinds, table, bootstraps=20)]
+    for report in reports:
+        assert report.measures == pytest.approx(expected.measures)
+        np.testing.assert_array_equal(report.truth, expected.truth)
+    assert reports[4].protocol["predictions"] == {"name": "predictions", "space": CONV.name, "protocol": {"seed": 1}}
+    assert consistency(kinds[:2], bootstraps=5).mean["kendall_tau"] == pytest.approx(1)
+    with pytest.raises(ValueError, match=r"expected predictions of an evaluator, a data frame .*, or a file, got int"):
+        score_all([predicted, 3], table)  # pyright: ignore
+
+
+def test_a_report_shows_itself_in_a_notebook(table: Benchmark, predicted: Predicted) -> None:
+    report = score(replace(predicted, name="<b>mine</b>"), table, bootstraps=20)
+    tau, (low, high) = report.measures["kendall_tau"], report.intervals["kendall_tau"]
+    assert repr(report) == (
+        f"<Report: <b>mine</b> against digits_test_20 of small, Kendall's tau {tau:.3f} [{low:.3f}, {high:.3f}], "
+        "40 architectures>"
+    )
+    html = report._repr_html_()
+    Balanced().feed(html)
+    assert "<b>" not in html
+    assert html.count("<tr>") == 1 + len(report.everyone)
+    assert f"{tau:.3f}".removeprefix("0") in html
+    for words in (
+        "live path convolutions",
+        "ceiling: digits_valid_20",
+        "truth digits_test_20 of small",
+        "95% intervals",
+    ):
+        assert words in html
 
 
 def test_undefined_numbers_are_null_with_a_reason(table: Benchmark, predicted: Predicted) -> None:
@@ -170,7 +227,7 @@ def test_one_architecture_in_two_spellings(table: Benchmark) -> None:
 
 
 def test_any_numeric_column_can_be_the_truth(real_data: Path) -> None:
-    table = find("nasbench201", real_data)
+    table = find_table("nasbench201", real_data)
     own = Predicted(table.strings, table.values("cifar10_test_200"), table.space.name)
     report = score(own, table, truth="cifar10_test_12", bootstraps=20, baselines=False)
     assert (report.protocol["truth"], report.protocol["ceiling"]) == ("cifar10_test_12", "cifar10_valid_12")
@@ -186,9 +243,11 @@ def test_fewer_than_three_are_no_ranking(table: Benchmark) -> None:
 
 
 def test_the_published_table_within_its_own_ceiling(real_data: Path) -> None:
-    table = find("nasbench201", real_data)
+    table = find_table("nasbench201", real_data)
     own = Predicted(table.strings, table.values("cifar10_valid_12"), table.space.name)
-    report = score(own, table, bootstraps=100)
+    with pytest.raises(ValueError, match=r"nasbench201 declares no truth, and cifar10_test_200, .* could each be it"):
+        score(own, table)
+    report = score(own, table, truth="cifar10_test_200", bootstraps=100)
     assert report.ceiling is not None
     assert report.ceiling.measures["kendall_tau"] == pytest.approx(0.8939, abs=5e-5)
     assert {s.name: round(s.measures["kendall_tau"], 4) for s in report.baselines}["parameters"] == 0.5778

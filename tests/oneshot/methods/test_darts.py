@@ -158,13 +158,13 @@ def test_derives_the_strongest_option_but_never_zero() -> None:
 
 
 def test_its_architecture_is_looked_up_in_the_table(few: Few) -> None:
-    from oneshot.benchmarks.table import find
+    from oneshot.benchmarks.table import find_table
 
     method = Darts(ALL, DartsSettings(arch_learning_rate=0.05))
     train(NasBench201Net(ALL, 4, 1), method, *few, Recipe(epochs=2, batch_size=32))
     found = method.derive()
     assert found is not None
-    table = find("nasbench201-digits")
+    table = find_table("nasbench201-digits")
     if ALL.format(found) in table:
         assert table.row(found)["digits_test"] > 50
     else:

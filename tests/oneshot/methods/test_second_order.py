@@ -86,17 +86,16 @@ def numeric() -> Tensor:
 
     def loss_at(alpha: Tensor) -> float:
         gates = mixture(TOY, [alpha.softmax(0)])
-        grads = torch.autograd.grad(step.loss64(net(x, gates), y), step.weights.parameters)
+        grads = torch.autograd.grad(nn.functional.cross_entropy(net(x, gates), y), step.weights.parameters)
         buffers = [step.weights.optimizer.state[p]["momentum_buffer"] for p in step.weights.parameters]
         with torch.no_grad():
             for p, g, b in zip(step.weights.parameters, grads, buffers, strict=True):
                 p -= RATE * (MOMENTUM * b + g + DECAY * p)
-            value = float(step.loss64(net(vx, gates), vy))
+            value = float(nn.functional.cross_entropy(net(vx, gates), vy))
             for p, old in zip(step.weights.parameters, before, strict=True):
                 p.copy_(old)
         return value
 
-    step.loss64 = nn.functional.cross_entropy  # pyright: ignore
     alpha, found = method.alphas[0].detach(), []
     for i in range(2):
         h = torch.zeros(2, dtype=torch.float64)

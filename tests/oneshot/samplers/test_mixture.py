@@ -32,7 +32,7 @@ def taught(increment: float = 0.1, most: float = 1.0) -> Mixture:
 
 def test_epsilon_grows_by_the_increment_up_to_the_largest() -> None:
     made = mixture(0.25, 0.6)
-    made.learner.rounds = 1
+    made.learner.rounds = 1  # pyright: ignore[reportAttributeAccessIssue]
     seen = []
     for _ in range(4):
         seen.append(made.epsilon)

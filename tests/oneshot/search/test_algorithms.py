@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oneshot.benchmarks.table import find
+from oneshot.benchmarks.table import find_table
 from oneshot.evaluators.store import Stored
 from oneshot.evaluators.table import TableEvaluator
 
@@ -85,7 +85,7 @@ class TestSearch:
 
     def test_resumes_from_what_is_stored(self, algorithm: Search, tmp_path: Path) -> None:
         """Interrupted at any evaluation, the same search asks only for the rest, and ends the same."""
-        table = TableEvaluator(find("nasbench201-digits"))
+        table = TableEvaluator(find_table("nasbench201-digits"))
         how: dict[str, Any] = {"known": table.knows, "measures": COSTS, "objectives": ("params",)}
         whole = Task(Stopping(table), **how)
         rows = Listed(table.space, table.benchmark.strings)
@@ -113,7 +113,7 @@ class Stopping:
 
 
 def test_evolution_finds_the_optimum_where_random_search_does_not(real_data: Path) -> None:
-    table = TableEvaluator(find(real_data / "nasbench201.parquet"), "cifar10_test_200")
+    table = TableEvaluator(find_table(real_data / "nasbench201.parquet"), "cifar10_test_200")
     optimum = table.benchmark.values("cifar10_test_200").max()
     best = {}
     for name, algorithm in {"random": Random(20, 10), "evolution": Evolution(20, 10, 10, 10, top=5)}.items():
@@ -146,7 +146,7 @@ def test_parents_are_the_best_that_live() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_nsga2_finds_the_front_of_a_table(seed: int, real_data: Path) -> None:
     """Against brute force: all of the 64 cells of convolutions, on the real accuracies."""
-    table = TableEvaluator(find(real_data / "nasbench201.parquet").within(CONV), "cifar10_test_200")
+    table = TableEvaluator(find_table(real_data / "nasbench201.parquet").within(CONV), "cifar10_test_200")
     costs = costs_of(CONV)
     whole = Task(table, costs, ("params",))
     whole.evaluate(list(CONV), 0)
@@ -159,7 +159,7 @@ def test_nsga2_finds_the_front_of_a_table(seed: int, real_data: Path) -> None:
 
 
 def test_nsga2_covers_the_front_of_the_shipped_table_better_than_random_search() -> None:
-    table = TableEvaluator(find("nasbench201-digits"))
+    table = TableEvaluator(find_table("nasbench201-digits"))
     rows, everything = Listed(table.space, table.benchmark.strings), Task(table, COSTS, ("params",))
     everything.evaluate(table.benchmark.archs, 0)
     least, most = (pick(c.costs[0] for c in everything.found) for pick in (min, max))

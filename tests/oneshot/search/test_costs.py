@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from oneshot.benchmarks.table import find
+from oneshot.benchmarks.table import find_table
 
 from oneshot.cost import Cost
 from oneshot.search.costs import measures
@@ -23,7 +23,7 @@ INCEPTION = "conv1x1~0|conv3x3~0|conv3x3~0|conv3x3~2|maxpool3x3~034|output~15"
 
 
 def test_published_costs_of_nasbench201(real_data: Path) -> None:
-    table, cost = find(real_data / "nasbench201.parquet"), ALL.cost
+    table, cost = find_table(real_data / "nasbench201.parquet"), ALL.cost
     rows = np.random.default_rng(0).choice(len(table), 50, replace=False)
     for row in rows:
         found = cost(table.archs[row])

@@ -10,7 +10,7 @@ from typing import Any
 from oneshot.base.provenance import version
 
 
-def imported(source: Path, *packages: str, **notes: Any) -> dict[str, Any]:
+def origin_of(source: Path, *packages: str, **notes: Any) -> dict[str, Any]:
     """Name and digest of the source, the versions of this project and of the packages that read it, and the date."""
     return {
         "file": source.name,

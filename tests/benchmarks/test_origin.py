@@ -7,7 +7,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from oneshot.benchmarks.importing.origin import imported, sha256
+from oneshot.benchmarks.origin import origin_of, sha256
 
 
 def test_the_digest_of_a_folder_is_that_of_sha256sum(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_the_digest_of_a_folder_is_that_of_sha256sum(tmp_path: Path) -> None:
 
 def test_an_import_names_its_source_and_its_readers(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"\0")
-    origin = imported(tmp_path / "a.bin", "pyarrow", release="v1_1")
+    origin = origin_of(tmp_path / "a.bin", "pyarrow", release="v1_1")
     assert origin["file"] == "a.bin"
     assert origin["sha256"] == hashlib.sha256(b"\0").hexdigest()
     assert [word.split()[0] for word in origin["importer"].split(", ")] == ["oneshot-nas", "pyarrow"]

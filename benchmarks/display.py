@@ -1,0 +1,66 @@
+"""How results show themselves: numbers with their intervals as text, small tables for a notebook, JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from math import isfinite, nan
+from typing import Any
+
+import numpy as np
+
+UNDEFINED = "undefined"
+
+
+def compact(value: float, interval: tuple[float, float], spread: float = nan, sign: str = "") -> str:
+    """A value of two lines, as `.606` and `[.581 .631]`; with the standard deviation of runs behind a ±."""
+    if not isfinite(value):
+        return UNDEFINED
+    texts = [f"{number:{how}.3f}" for number, how in ((value, sign), *((end, "") for end in interval), (spread, ""))]
+    text, low, high, runs = (text.replace("0.", ".", 1) if text.lstrip("+-")[:2] == "0." else text for text in texts)
+    text += f" ±{runs}" if isfinite(spread) else ""
+    return f"{text}\n[{low} {high}]" if isfinite(interval[0]) else text
+
+
+def in_line(value: float, interval: tuple[float, float], digits: int = 3) -> str:
+    """A value with its interval, as `0.606 [0.581, 0.631]`."""
+    if not isfinite(value):
+        return UNDEFINED
+    low, high = interval
+    return f"{value:.{digits}f}" + (f" [{low:.{digits}f}, {high:.{digits}f}]" if isfinite(low) else "")
+
+
+def confidence(protocol: Mapping[str, Any]) -> str:
+    """That of the intervals of a scoring protocol, as `95%`."""
+    return f"{protocol['intervals']['confidence'] * 100:g}%"
+
+
+def label(name: str) -> str:
+    """The name of a trivial baseline as readers see it."""
+    return name.replace("_", " ")
+
+
+def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+    """A table for a notebook, its caption below; what follows the first line of a cell is small."""
+    cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    table = f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
+    return f"{table}<p><small>{escape(caption)}</small></p>"
+
+
+def jsonable(value: Any) -> Any:
+    """The value as JSON can hold it: arrays as lists, numbers that are not finite as None."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return jsonable(value.tolist())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [jsonable(item) for item in value]
+    if isinstance(value, np.generic):
+        return jsonable(value.item())
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _cell(text: str) -> str:
+    first, line, rest = text.partition("\n")
+    return escape(first) + (f"<br><small>{escape(rest)}</small>" if line else "")
