@@ -23,7 +23,7 @@ from oneshot.gates import Gates
 from oneshot.nn.norm import batch_norms
 from oneshot.runs.run import Run, open_run
 from oneshot.space import Arch, Space
-from oneshot.training.precision import autocast, keep_freed_memory, used
+from oneshot.training.precision import autocast, used
 
 TOGETHER = 128
 """Architectures that are sent through the network together at most."""
@@ -97,7 +97,6 @@ class SupernetEvaluator:
         self._provenance = provenance or {}
         self._norms = batch_norms(net)
         self._fits, self._most = 1, TOGETHER
-        keep_freed_memory()
 
     @property
     def protocol(self) -> dict[str, Any]:

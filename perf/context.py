@@ -109,6 +109,7 @@ def worker(space_name: str, case: str, args: argparse.Namespace, pipe: Connectio
     import torch
     import torch.nn.functional as F
 
+    from oneshot.base.memory import keep_freed_memory
     from oneshot.gates import fixed
     from oneshot.nn.choice import split
     from oneshot.registry import SPACES
@@ -116,7 +117,7 @@ def worker(space_name: str, case: str, args: argparse.Namespace, pipe: Connectio
     from oneshot.runs.run import network
     from oneshot.samplers.uniform import Uniform
     from oneshot.training.optimizers import of_weights
-    from oneshot.training.precision import autocast, keep_freed_memory
+    from oneshot.training.precision import autocast
     from oneshot.training.recipe import Recipe
 
     keep_freed_memory()

@@ -31,8 +31,8 @@ def main() -> None:
     import torch
     import torch.nn.functional as F
 
+    from oneshot.base.memory import keep_freed_memory
     from oneshot.nn.cpu.rows import convolved, convolves
-    from oneshot.training.precision import keep_freed_memory
 
     to = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("batch-size", 256), ("rounds", 12)):

@@ -86,11 +86,12 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
     import torch
     import torch.nn.functional as F
 
+    from oneshot.base.memory import keep_freed_memory
     from oneshot.gates import fixed
     from oneshot.samplers.uniform import Uniform
     from oneshot.spaces.nasbench201 import ALL
     from oneshot.supernets.nasbench201 import NasBench201Net
-    from oneshot.training.precision import autocast, keep_freed_memory
+    from oneshot.training.precision import autocast
 
     if case != "twin":
         keep_freed_memory()

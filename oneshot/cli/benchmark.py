@@ -7,6 +7,7 @@ import math
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from oneshot.cli.options import add_cluster, add_data_dir, add_machine, parser, 
 
 if TYPE_CHECKING:
     from oneshot.benchmarks.table import Benchmark
+    from oneshot.evaluators.standalone import Standalone
+    from oneshot.space import Arch
 
 COLUMNS = "only these columns; all: also those of single trainings"
 
@@ -87,11 +90,19 @@ def create(argv: Sequence[str]) -> None:
     with joined(args) as cluster, Progress("train", len(archs) * len(seeds), "trainings") as progress:
         standalone = Standalone(config, recipe, args.data_dir, device(args, cluster))
         table = create_table(
-            args.target, space, archs, seeds, standalone.measure, prefix,
+            args.target, space, archs, seeds, partial(_measured, standalone), prefix,
             standalone.protocol, {"command": command, "environment": environment()}, cluster or args.workers or 1,
             on_start=progress.begin, on_result=progress.advance,
         )  # fmt: skip
     print(f"{args.target}: {len(table)} architectures, columns {', '.join(table.columns)}")
+
+
+def _measured(standalone: Standalone, arch: Arch, seed: int) -> dict[str, float]:
+    """In a process that is the command line's own."""
+    from oneshot.base.memory import keep_freed_memory
+
+    keep_freed_memory()
+    return standalone.measure(arch, seed)
 
 
 def import_(argv: Sequence[str]) -> None:

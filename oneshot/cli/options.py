@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +154,15 @@ def spread(make: Callable[[], Evaluator], cluster: Cluster | None, shard: int) -
         return make()
     from oneshot.evaluators.cluster import ClusterEvaluator
 
-    return ClusterEvaluator(make, cluster, shard)
+    return ClusterEvaluator(partial(_made_in_our_process, make), cluster, shard)
+
+
+def _made_in_our_process(make: Callable[[], Evaluator]) -> Evaluator:
+    """In a process that is the command line's own."""
+    from oneshot.base.memory import keep_freed_memory
+
+    keep_freed_memory()
+    return make()
 
 
 def device(args: Any, cluster: Cluster | None = None) -> str:
@@ -162,8 +171,11 @@ def device(args: Any, cluster: Cluster | None = None) -> str:
         return cluster.device
     import torch
 
+    from oneshot.base.memory import keep_freed_memory
+
     if args.threads < 0:
         raise ValueError(f"--threads must be at least 0, got {args.threads}")
+    keep_freed_memory()
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.device == "auto":

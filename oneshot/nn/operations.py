@@ -70,10 +70,10 @@ class ConvNorm(nn.Sequential):
         return self[1]  # pyright: ignore[reportReturnType]
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return conv_norm(self.conv, self.norm, x)
+        return convolve_and_normalise(self.conv, self.norm, x)
 
 
-def conv_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+def convolve_and_normalise(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     """BatchNorm of the convolution, folded into its weights where that can be."""
     folded = norm.folded() if isinstance(norm, BatchNorm) else None
     if folded is None:
@@ -93,7 +93,7 @@ class ReluConvNorm(Prepared):
         self.norm = BatchNorm(channels_out, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
-        return conv_norm(self.conv, self.norm, x)
+        return convolve_and_normalise(self.conv, self.norm, x)
 
 
 class Pool(Prepared):

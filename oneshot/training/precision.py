@@ -1,9 +1,7 @@
-"""Number formats and memory of a training or an evaluation."""
+"""Number formats of a training or an evaluation."""
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from functools import cache
 
 import torch
@@ -25,15 +23,3 @@ def used(precision: str, device: torch.device) -> str:
 def _has_matrix_units() -> bool:
     """Whether the processor multiplies matrices of bf16 in hardware (AMX); float32's convolutions are slower there."""
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
-
-
-def keep_freed_memory() -> None:
-    """Ask the C library (glibc) to keep freed memory: activations of the last step serve the next without page faults.
-
-    Convolutions and BatchNorm on large batches are up to six times faster on a CPU for it.
-    """
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(-4, 0)  # M_MMAP_MAX: no allocation of its own mapping
-            mallopt(-1, -1)  # M_TRIM_THRESHOLD: give nothing back
