@@ -3,7 +3,8 @@
 Explain: the twin is plain eager PyTorch: float32, contiguous, every edge of the cell computed, BatchNorm after each
 convolution, the C library's memory as it comes, one architecture after another. "alone" is ours with one architecture a
 call, "together" with all in one call: what they have in common (the stem, the first cell's operations on it, in
-sequential networks the whole beginning) is made once a batch. "convolutions alone" runs those convolutions that the
+sequential networks the whole beginning) is made once a batch; "without loops" is the same by PyTorch's own operations,
+dead edges left out, channels-last. "convolutions alone" runs those convolutions that the
 twin's architectures need, channels-last: without sharing nothing that uses these kernels can be faster.
 Predict: at C=16 and two cells a stage the convolutions are a ninth of the twin's time; passes over memory (BatchNorm,
 sums, ReLU) and slower convolutions are the rest. Sharing saves the stem and three quarters of the first of six cells.
@@ -25,10 +26,14 @@ import multiprocessing
 import os
 import platform
 import time
+from contextlib import nullcontext
 from multiprocessing.connection import Connection
 from typing import Any
 
-CASES = ("twin", "alone", "together", "convolutions alone")
+CASES = ("twin", "alone", "together", "together, without loops", "convolutions alone")
+
+
+WITHOUT = CASES[3]
 
 
 def main() -> None:
@@ -58,7 +63,7 @@ def main() -> None:
         pipe.send(None)
     ratios = {
         f"{case} against {twin}": round(sum(seconds[twin]) / sum(seconds[case]), 2)
-        for case, twin in (("together", "twin"), ("alone", "twin"), ("together", "alone"))
+        for case, twin in (("together", "twin"), ("alone", "twin"), ("together", "alone"), ("together", WITHOUT))
     }
     both = [(found["twin"][i], found["together"][i]) for i in found["twin"]]
     print(json.dumps({
@@ -79,16 +84,21 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
     import torch
     from oneshot.evaluators.supernet import SupernetEvaluator
 
+    from oneshot.base.memory import keep_freed_memory
+
     torch.set_num_threads(1)
+    if case != "twin":
+        keep_freed_memory()
     torch.manual_seed(0)
     net, archs, train, valid = setting(args)
     calls = None
     if case != "twin":
         net.to(memory_format=torch.channels_last)
         calls = SupernetEvaluator(net, net.space, train, valid, "ema-1", args.batch_size, "float32")
-        calls(archs if case == "together" else archs[-1:])
+        with loops(case):
+            calls(archs if case.startswith("together") else archs[-1:])
     while (n := pipe.recv()) is not None:
-        numbers = list(range(len(archs)) if case == "together" else sample(args, n))
+        numbers = list(range(len(archs)) if case.startswith("together") else sample(args, n))
         start = time.process_time()
         if case == "convolutions alone":
             took, values = sum(convolutions_alone(net, archs[i], valid) for i in numbers), []
@@ -97,11 +107,19 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
             took = time.process_time() - start
         else:
             assert calls is not None
-            groups = [numbers] if case == "together" else [[i] for i in numbers]
-            made = [value for group in groups for value in calls([archs[i] for i in group]).values]
+            groups = [numbers] if case.startswith("together") else [[i] for i in numbers]
+            with loops(case):
+                made = [value for group in groups for value in calls([archs[i] for i in group]).values]
             values = [(value.accuracy, value.loss) for value in made]
             took = time.process_time() - start
         pipe.send((took / len(numbers), dict(zip(numbers, values, strict=False))))
+
+
+def loops(case: str) -> Any:
+    """The compiled loops, or PyTorch's own operations in their place."""
+    from oneshot.nn.cpu.rows import without_loops
+
+    return without_loops() if case == WITHOUT else nullcontext()
 
 
 def sample(args: argparse.Namespace, n: int) -> list[int]:

@@ -11,6 +11,8 @@ these kernels can be faster, so `bounds` are the largest ratios that there are. 
 BatchNorm must read and write even if one kernel does all of a node: every normalised tensor is read twice forward
 (statistics, then the sum) and twice backward, and its gradient written; every node's sum is written once and its
 gradient read twice. A pass takes a third of `torch.add(a, b, out=c)` of that size.
+"without loops" is ours with PyTorch's own operations in place of the compiled ones: dead edges left out, channels-last,
+freed memory kept; "compiled loops" what the loops are worth beyond it.
 Measure: the same paths, images and first weights; each case is a process of its own (the allocator is a property of a
 process), and the processes take turns, one step each. Paths cost differently, so that the ratios are those of images a
 second over all steps; `seconds` are those of the median step. The losses must agree.
@@ -27,13 +29,14 @@ import os
 import platform
 import statistics
 import time
+from contextlib import nullcontext
 from multiprocessing.connection import Connection
 from typing import Any
 
 BOUNDS = ("convolutions alone", "convolutions and the fewest passes")
 WARM = 8
 """Steps until each process holds as much memory as its most expensive path needs."""
-CASES = ("twin", "twin, freed memory kept", "oneshot", "oneshot, bf16", *BOUNDS)
+CASES = ("twin", "twin, freed memory kept", "oneshot", "oneshot, bf16", "oneshot, without loops", *BOUNDS)
 
 
 def main() -> None:
@@ -67,7 +70,8 @@ def main() -> None:
     def times_faster(case: str, twin: str) -> float:
         return round(whole[twin] / whole[case], 2)
 
-    ratios = {f"{case} against {twin}": times_faster(case, twin) for twin in CASES[:2] for case in CASES[2:4]}
+    ratios = {f"{case} against {twin}": times_faster(case, twin) for twin in CASES[:2] for case in CASES[2:5]}
+    ratios["compiled loops"] = times_faster("oneshot", "oneshot, without loops")
     print(json.dumps({
         "script": "perf/train.py",
         "ratios": ratios,
@@ -88,6 +92,7 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
 
     from oneshot.base.memory import keep_freed_memory
     from oneshot.gates import fixed
+    from oneshot.nn.cpu.rows import without_loops
     from oneshot.samplers.uniform import Uniform
     from oneshot.spaces.nasbench201 import ALL
     from oneshot.supernets.nasbench201 import NasBench201Net
@@ -114,7 +119,10 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
             continue
         start = time.perf_counter()
         if case.startswith("oneshot"):
-            with autocast(precision, images.device):
+            with (
+                without_loops() if case.endswith("without loops") else nullcontext(),
+                autocast(precision, images.device),
+            ):
                 loss = F.cross_entropy(net(images, fixed(ALL, archs[step])).float(), labels)
         else:
             loss = F.cross_entropy(plain(net, images, archs[step]), labels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -76,10 +77,25 @@ def from_first(value: Tensor) -> Tensor:
     return sent.to(value.device)
 
 
+class _Total(torch.autograd.Function):
+    """Sum over all processes; the gradient is the sum of their gradients, which has gradients of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return total(grads[0].contiguous())
+
+
+def total(value: Tensor) -> Tensor:
+    """The sum of a tensor over all processes, whose losses' gradients add up."""
+    return _Total.apply(value)  # pyright: ignore[reportReturnType]
+
+
 def average(value: Tensor) -> Tensor:
-    """The mean of a scalar over all processes."""
-    if world() == 1:
-        return value
-    total = value.clone()
-    dist.all_reduce(total)
-    return total / world()
+    """The mean of a tensor over all processes; its gradients are theirs of the mean of their losses, too."""
+    return value if world() == 1 else total(value) / world()

@@ -122,7 +122,7 @@ class Step(Protocol):
         ...
 
     def differentiable(self) -> AbstractContextManager[None]:
-        """Inside, PyTorch's own operations run, whose gradients have gradients."""
+        """Inside, PyTorch's own operations run, whose gradients have gradients, and so have those of `gradients`."""
         ...
 
     def virtual(self, loss: Tensor) -> AbstractContextManager[None]:

@@ -90,8 +90,7 @@ class Darts(Differentiable):
         images, labels = step.held_out()
         with step.differentiable():
             trained = step.loss(step.net(step.images, self.gates()), step.labels)
-            parameters = step.weights.parameters
-            gradients = torch.autograd.grad(trained, parameters, create_graph=True, allow_unused=True)
+            gradients = step.gradients(trained, step.weights.parameters)
             loss = step.loss(step.net(images, self.gates(), at=step.weights.stepped(gradients)), labels)
             step.learn(self.architecture, loss, "valid_loss")
 

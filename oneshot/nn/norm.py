@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from oneshot.base.distributed import total
 from oneshot.nn.cpu.rows import Running, Term, is_rows, normalised
 from oneshot.nn.sums import Wanted, make
 
@@ -59,9 +59,9 @@ class BatchNorm(nn.BatchNorm2d):
     def _over_processes(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
         count = x.numel() // x.shape[1] * dist.get_world_size()
         wide = x.float()
-        mean = _AllReduceSum.apply(wide.sum((0, 2, 3))) / count  # pyright: ignore[reportOptionalOperand]
+        mean = total(wide.sum((0, 2, 3))) / count
         centred = wide - mean.view(1, -1, 1, 1)
-        variance = _AllReduceSum.apply(centred.square().sum((0, 2, 3))) / count  # pyright: ignore
+        variance = total(centred.square().sum((0, 2, 3))) / count
         scale = (variance + self.eps).rsqrt()
         y = centred * (scale if self.weight is None else scale * self.weight).view(1, -1, 1, 1)
         if self.bias is not None:
@@ -87,22 +87,6 @@ class BatchNorm(nn.BatchNorm2d):
 def _is_sample(x: Tensor) -> bool:
     """Whether the loops can work on these images, which have more than one value a channel, as BatchNorm demands."""
     return is_rows(x) and x.numel() > x.shape[1]
-
-
-class _AllReduceSum(torch.autograd.Function):
-    """Sum over all processes; the gradient is the sum of their gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        total = grads[0].contiguous().clone()
-        dist.all_reduce(total)
-        return total
 
 
 @contextmanager

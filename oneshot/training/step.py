@@ -75,6 +75,7 @@ class Step:
         self._learned: dict[int, Target] = {}
         self._auxiliary = [m for m in net.modules() if isinstance(m, AuxiliaryHead)]
         self._shared: list[tuple[Tensor, Tensor]] = []
+        self._is_differentiable = False
         seed_torch((*numbers, 2, distributed.rank()), self.images.device)
         at_progress(net, progress)
 
@@ -150,7 +151,7 @@ class Step:
         """Of the loss by these, averaged over the processes; None for what it does not depend on."""
         if not loss.requires_grad:
             return [None] * len(parameters)
-        found = torch.autograd.grad(loss, list(parameters), allow_unused=True)
+        found = torch.autograd.grad(loss, list(parameters), create_graph=self._is_differentiable, allow_unused=True)
         return [None if g is None else distributed.average(g) for g in found]
 
     @contextmanager
@@ -160,8 +161,12 @@ class Step:
 
     @contextmanager
     def differentiable(self) -> Iterator[None]:
-        with without_loops():
-            yield
+        before, self._is_differentiable = self._is_differentiable, True
+        try:
+            with without_loops():
+                yield
+        finally:
+            self._is_differentiable = before
 
     @contextmanager
     def virtual(self, loss: Tensor) -> Iterator[None]:

@@ -158,22 +158,6 @@ def box_mean(x: Tensor, backward: bool = False) -> Tensor:
     return out
 
 
-def halved(x: Tensor) -> Tensor:
-    """2x2 average pooling at stride 2, which leaves out the last row and column of odd sizes."""
-    images, width, *size = x.shape
-    out = _empty(images, width, size[0] // 2, size[1] // 2)
-    _run(_kernels().halve, images, *size, width, x, out)
-    return out
-
-
-def doubled(grad: Tensor, size: Sequence[int]) -> Tensor:
-    """The input's gradient from that of `halved`, where the input had this height and width."""
-    images, width, *_ = grad.shape
-    out = _empty(images, width, *size)
-    _run(_kernels().double, images, *size, width, grad, out)
-    return out
-
-
 def over_images(x: Tensor) -> Tensor:
     """The sum of the images, as one image; as a matrix product, which is many times faster than a sum."""
     _, width, *size = x.shape

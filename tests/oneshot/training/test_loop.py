@@ -295,9 +295,9 @@ import sys, torch
 from oneshot.base import distributed
 from oneshot.data.load import load
 from oneshot.methods.darts import Darts, DartsSettings
+from oneshot.methods.gdas import Gdas
 from oneshot.methods.single_path import SinglePath
 from oneshot.training.recipe import Recipe
-from oneshot.samplers.base import Sampler
 from oneshot.samplers.fair import StrictlyFair
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
@@ -305,7 +305,11 @@ from oneshot.training.loop import train
 torch.set_num_threads(1)
 with distributed.joined(torch.device("cpu")):
     images, valid = load("digits").split("half")
-    for name, method in (("fair", SinglePath(ALL, StrictlyFair(ALL))), ("darts", Darts(ALL))):
+    METHODS = {
+        "fair": SinglePath(ALL, StrictlyFair(ALL)), "darts": Darts(ALL), "gdas": Gdas(ALL),
+        "second": Darts(ALL, DartsSettings("second")), "exact": Darts(ALL, DartsSettings("exact")),
+    }
+    for name, method in METHODS.items():
         torch.manual_seed(1)
         net = NasBench201Net(ALL, 4, 1).to(memory_format=torch.channels_last)
         recipe = Recipe(epochs=2, batch_size=32, shift=1, flip=False, cutout=2)
@@ -318,5 +322,5 @@ with distributed.joined(torch.device("cpu")):
 
 def test_two_processes_equal_one_with_the_summed_batch(alone_and_together: Callable) -> None:
     """torchrun with gloo: same paths, same images, BatchNorm over both processes' batches."""
-    for one, both in alone_and_together(WORKER, ("fair", "darts")):
+    for one, both in alone_and_together(WORKER, ("fair", "darts", "gdas", "second", "exact")):
         assert torch.allclose(one.float(), both.float(), rtol=1e-3, atol=1e-4)
