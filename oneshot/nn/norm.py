@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from oneshot.nn.cpu.rows import Running, Term, is_rows, normalised
+from oneshot.nn.cpu import Running, Term, is_rows, normalised
 from oneshot.nn.sums import Wanted, make
 
 
@@ -100,9 +100,7 @@ class _AllReduceSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        total = grads[0].contiguous().clone()
-        dist.all_reduce(total)
-        return total
+        return _AllReduceSum.apply(grads[0].contiguous())  # pyright: ignore[reportReturnType]
 
 
 @contextmanager

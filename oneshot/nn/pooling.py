@@ -7,9 +7,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from oneshot.nn.cpu.rows import as_rows, box_mean, doubled, halved, is_rows
+from oneshot.nn.cpu import as_rows, box_mean, differentiable_once, is_rows
 
 
 def average_pool(x: Tensor) -> Tensor:
@@ -19,31 +18,12 @@ def average_pool(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
-def halve(x: Tensor) -> Tensor:
-    """2x2 average pooling at stride 2."""
-    if is_rows(x) and min(x.shape[2:]) > 1:
-        return _Halved.apply(x)  # pyright: ignore[reportReturnType]
-    return F.avg_pool2d(x, 2)
-
-
 class _BoxMean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         return box_mean(x)
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *grads: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return box_mean(as_rows(grads[0]), backward=True)
-
-
-class _Halved(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.size = x.shape[2:]
-        return halved(x)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return doubled(as_rows(grads[0]), ctx.size)

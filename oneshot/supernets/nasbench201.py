@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot.base.bounds import check_least
@@ -15,7 +16,6 @@ from oneshot.nn.contexts.base import ALONE, Dependence, Given, Told
 from oneshot.nn.feature import Feature, normalised_later
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.operations import Conv, ConvNorm, Operations, ReluConvNorm, nasbench201
-from oneshot.nn.pooling import halve
 from oneshot.space import Space
 from oneshot.spaces.nasbench201 import EDGES
 
@@ -118,7 +118,7 @@ class Reduction(nn.Module):
         """`forward` whose sum is not yet made."""
         value, relu = x.whole_and_rectified()
         y = normalised_later(self.second, normalised_later(self.first, relu).rectified())
-        return Feature(self.shortcut(halve(value))) + y
+        return Feature(self.shortcut(F.avg_pool2d(value, 2))) + y
 
 
 class NasBench201Net(nn.Module):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from oneshot.nn import pooling
-from oneshot.nn.pooling import average_pool, halve
+from oneshot.nn.pooling import average_pool
 
 
 def plain(x: Tensor) -> Tensor:
@@ -28,31 +28,13 @@ def test_equals_the_plain_pooling_and_its_gradient(shape: tuple[int, ...]) -> No
     torch.testing.assert_close(x.grad, twin.grad)
 
 
-@pytest.mark.parametrize("size", [(4, 6), (5, 7), (1, 2)])
-def test_halves(size: tuple[int, int]) -> None:
-    x = torch.randn(3, 5, *size).contiguous(memory_format=torch.channels_last).requires_grad_()
-    twin = x.detach().clone().requires_grad_()
-    if min(size) == 1:  # as PyTorch refuses it
-        with pytest.raises(RuntimeError):
-            halve(x)
-        return
-    y, z = halve(x), F.avg_pool2d(twin, 2)
-    torch.testing.assert_close(y, z)
-    grad = torch.randn_like(y)
-    y.backward(grad)
-    z.backward(grad)
-    torch.testing.assert_close(x.grad, twin.grad)
-
-
 def test_other_images_take_the_plain_way(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         pytest.fail("contiguous or bf16 images have no faster way")
 
     monkeypatch.setattr(pooling, "box_mean", never)
-    monkeypatch.setattr(pooling, "halved", never)
     x = torch.randn(2, 3, 16, 16)
     assert torch.equal(average_pool(x), plain(x))
-    assert torch.equal(halve(x), F.avg_pool2d(x, 2))
     average_pool(x.bfloat16().contiguous(memory_format=torch.channels_last))
 
 

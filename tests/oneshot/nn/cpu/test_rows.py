@@ -90,16 +90,6 @@ def test_threads_do_not_change_a_bit(openmp: bool, monkeypatch: pytest.MonkeyPat
         assert all(map(torch.equal, found[0], other))
 
 
-@pytest.mark.parametrize("size", [(4, 6), (5, 7), (2, 3)])
-def test_halved_and_back(size: tuple[int, int]) -> None:
-    x = images(3, 5, *size).requires_grad_()
-    y = F.avg_pool2d(x, 2)
-    grad = torch.randn_like(y)
-    torch.testing.assert_close(rows.halved(x.detach()), y)
-    y.backward(grad)
-    torch.testing.assert_close(rows.doubled(rows.as_rows(grad), size), x.grad)
-
-
 def test_which_images_are_rows() -> None:
     x = images(2, 3, 4, 4)
     assert rows.is_rows(x)
