@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from oneshot.gates import Gates
-from oneshot.nn.cpu.rows import RELU, Clamp, Term
+from oneshot.nn.cpu import RELU, Clamp, Term
 from oneshot.nn.feature import Feature, How, added
 from oneshot.nn.norm import batch_norms
 from oneshot.nn.operations import Skip

@@ -32,7 +32,7 @@ def main() -> None:
     import torch.nn.functional as F
 
     from oneshot.base.memory import keep_freed_memory
-    from oneshot.nn.cpu.rows import convolved, convolves
+    from oneshot.nn.cpu import convolved, convolves
 
     to = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("batch-size", 256), ("rounds", 12)):

@@ -117,7 +117,7 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
 
 def loops(case: str) -> Any:
     """The compiled loops, or PyTorch's own operations in their place."""
-    from oneshot.nn.cpu.rows import without_loops
+    from oneshot.nn.cpu import without_loops
 
     return without_loops() if case == WITHOUT else nullcontext()
 

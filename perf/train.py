@@ -92,7 +92,7 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
 
     from oneshot.base.memory import keep_freed_memory
     from oneshot.gates import fixed
-    from oneshot.nn.cpu.rows import without_loops
+    from oneshot.nn.cpu import without_loops
     from oneshot.samplers.uniform import Uniform
     from oneshot.spaces.nasbench201 import ALL
     from oneshot.supernets.nasbench201 import NasBench201Net

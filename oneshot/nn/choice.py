@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from oneshot.gates import Gate
 from oneshot.nn.contexts.base import ALONE, Context, ContextWeights, Given
-from oneshot.nn.cpu.rows import channels
+from oneshot.nn.cpu import channels
 from oneshot.nn.feature import Feature, added, normalised_later, repeated
 from oneshot.nn.operations import Operations, Pool, Prepared, ReluConvNorm, Skip, Zero
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot.base.distributed import world
-from oneshot.nn.cpu.rows import RELU, Clamp, Term, channels
+from oneshot.nn.cpu import RELU, Clamp, Term, channels
 from oneshot.nn.norm import BatchNorm, is_watched
 from oneshot.nn.operations import ConvNorm, ReluConvNorm
 from oneshot.nn.sums import Wanted, make

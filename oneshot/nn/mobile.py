@@ -8,7 +8,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from oneshot.nn.cpu.rows import RELU6
+from oneshot.nn.cpu import RELU6
 from oneshot.nn.feature import Feature, normalised_later
 from oneshot.nn.operations import Conv, ConvNorm, Operations
 

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from oneshot.base.distributed import total
-from oneshot.nn.cpu.rows import Running, Term, is_rows, normalised
+from oneshot.nn.cpu import Running, Term, is_rows, normalised
 from oneshot.nn.sums import Wanted, make
 
 

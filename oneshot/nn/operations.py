@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot.nn.cpu.rows import convolved, convolves
+from oneshot.nn.cpu import convolved, convolves
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.pooling import average_pool
 

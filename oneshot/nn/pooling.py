@@ -7,9 +7,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from oneshot.nn.cpu.rows import as_rows, box_mean, is_rows
+from oneshot.nn.cpu import as_rows, box_mean, differentiable_once, is_rows
 
 
 def average_pool(x: Tensor) -> Tensor:
@@ -25,6 +24,6 @@ class _BoxMean(torch.autograd.Function):
         return box_mean(x)
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *grads: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return box_mean(as_rows(grads[0]), backward=True)

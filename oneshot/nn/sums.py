@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from oneshot.nn.cpu.rows import (
+from oneshot.nn.cpu import (
     LINEAR,
     Clamp,
     Term,
     as_rows,
     channels,
     combined,
+    differentiable_once,
     gathered,
     is_rows,
     over_images,
@@ -37,8 +37,10 @@ def make(terms: Sequence[Term], wanted: Sequence[Wanted]) -> list[Tensor]:
 
     Whatever is wanted twice shares its memory, but takes gradients apart from the other: they are added on the way.
     """
-    if not _fit(terms):
-        return _slowly(terms, wanted)
+    return _quickly(terms, wanted) if _fit(terms) else _slowly(terms, wanted)
+
+
+def _quickly(terms: Sequence[Term], wanted: Sequence[Wanted]) -> list[Tensor]:
     if not torch.is_grad_enabled():
         return _combined(terms, wanted)
     tensors, scales, weights, biases = zip(*terms, strict=True)
@@ -57,8 +59,8 @@ def _fit(terms: Sequence[Term]) -> bool:
 
 
 def _slowly(terms: Sequence[Term], wanted: Sequence[Wanted]) -> list[Tensor]:
-    """The same by PyTorch; only what BatchNorm has still to do is done by the loops."""
-    total, *rest = (term.tensor if term.scale is None else make([term], [Wanted()])[0] for term in terms)
+    """The same by PyTorch; only what BatchNorm has still to do is done by the loops, which have begun it."""
+    total, *rest = (term.tensor if term.scale is None else _quickly([term], [Wanted()])[0] for term in terms)
     for term in rest:
         total = total + term
     made = {key: _clamped(total, *key) for key in dict.fromkeys(wanted)}
@@ -103,7 +105,7 @@ class _Sum(torch.autograd.Function):
         return tuple(made)
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *grads: Tensor | None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         count, saved = len(ctx.scales), ctx.saved_tensors
         weights, biases, masks = saved[count : 2 * count], saved[2 * count : 3 * count], saved[3 * count :]

@@ -17,7 +17,7 @@ from oneshot.base import distributed
 from oneshot.methods.base import Target
 from oneshot.nn.auxiliary import AuxiliaryHead
 from oneshot.nn.chance import at_progress
-from oneshot.nn.cpu.rows import without_loops
+from oneshot.nn.cpu import without_loops
 from oneshot.nn.norm import still
 from oneshot.training.optimizers import of_weights
 from oneshot.training.precision import autocast

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from contextvars import ContextVar
+from functools import cache, wraps
 from typing import Any, NamedTuple
 
 import torch
@@ -34,26 +35,39 @@ def channels(vector: Tensor, like: Tensor) -> Tensor:
     return vector.to(like.dtype).view(1, -1, 1, 1)
 
 
+_is_open = ContextVar("_is_open", default=True)
+
+
 def is_rows(x: Tensor) -> bool:
     """Whether the loops can work on these images [B, C, H, W]; never without numba."""
-    if not _is_open:
+    if x.device.type != "cpu" or x.dtype != torch.float32 or x.dim() != 4:
         return False
-    on_cpu = x.device.type == "cpu" and x.dtype == torch.float32
-    return on_cpu and x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and _kernels() is not None
-
-
-_is_open = True
+    return x.is_contiguous(memory_format=torch.channels_last) and _is_open.get() and _kernels() is not None
 
 
 @contextmanager
 def without_loops() -> Iterator[None]:
-    """Inside, PyTorch's own operations run."""
-    global _is_open
-    before, _is_open = _is_open, False
+    """Inside, the answer is no, and PyTorch's own operations run: their gradients have gradients, and are the twin."""
+    token = _is_open.set(False)
     try:
         yield
     finally:
-        _is_open = before
+        _is_open.reset(token)
+
+
+def differentiable_once(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """A way back by the loops, whose gradients have none: RuntimeError where a graph of them is asked for.
+
+    PyTorch's `once_differentiable` is silent, and gives wrong ones, where those of some inputs alone are taken.
+    """
+
+    @wraps(backward)
+    def checked(ctx: Any, *grads: Any) -> Any:
+        if torch.is_grad_enabled():
+            raise RuntimeError("gradients of gradients are not the loops': take them in oneshot.nn.cpu.without_loops()")
+        return backward(ctx, *grads)
+
+    return checked
 
 
 def repeats(x: Tensor) -> bool:
@@ -63,10 +77,6 @@ def repeats(x: Tensor) -> bool:
 
 def as_rows(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
-
-
-def _empty(*shape: int) -> Tensor:
-    return torch.empty(shape, memory_format=torch.channels_last)
 
 
 class Running(NamedTuple):
@@ -178,7 +188,7 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The 3x3 convolution [B, K, H, W] at stride 1 and padding 1 by weights [K, C, 3, 3] and a bias [K]."""
     (images, inputs, *size), outputs = x.shape, len(weight)
     by = torch.from_numpy(_winograd().OF_WEIGHTS) @ weight.permute(2, 3, 1, 0).reshape(9, inputs * outputs)
-    y = _empty(images, outputs, *size)
+    y = torch.empty(images, outputs, *size, memory_format=torch.channels_last)
     added = torch.zeros(outputs) if bias is None else bias.contiguous()
     _run(_winograd().convolve, _parts(x), images, *size, inputs, outputs, x, by, added, y)
     return y
@@ -187,7 +197,7 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 @cache
 def _kernels() -> Any:
     try:
-        from oneshot.nn.cpu import kernels
+        import oneshot.nn.cpu.kernels as kernels
     except ImportError:  # as on a machine that only trains on a GPU
         return None
     return kernels
@@ -196,7 +206,7 @@ def _kernels() -> Any:
 @cache
 def _winograd() -> Any:
     """Compiled when first asked for."""
-    from oneshot.nn.cpu import winograd
+    import oneshot.nn.cpu.winograd as winograd
 
     return winograd
 
