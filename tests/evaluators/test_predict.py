@@ -17,7 +17,7 @@ ARCHS = [(3, 1, 2, 4, 3, 2), (0, 1, 2, 3, 4, 0)]
 @pytest.fixture(scope="module")
 def run() -> Run:
     config, recipe = oneshot.preset("demo")
-    return build(replace(config, channels=2), replace(recipe, epochs=1))
+    return build(config.but(channels=2), replace(recipe, epochs=1))
 
 
 def test_architectures_and_strings_give_what_the_evaluator_gives(run: Run) -> None:
