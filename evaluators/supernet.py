@@ -15,12 +15,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from oneshot.evaluators.base import Prediction, Predictions, Seen
-from oneshot.evaluators.sharing import Sharing
 from torch import Tensor, nn
 
 from oneshot.data.source import ImageSource
 from oneshot.gates import Gates
-from oneshot.nn.norm import batch_norms
+from oneshot.nn.norm import batch_norms, folding
+from oneshot.nn.sharing import Sharing
 from oneshot.runs.run import Run, open_run
 from oneshot.space import Arch, Space
 from oneshot.training.precision import autocast, used
@@ -192,7 +192,8 @@ class SupernetEvaluator:
     @contextmanager
     def _ready(self) -> Iterator[None]:
         """The network as recalibration begins with it; afterwards what it was."""
-        with _statistics_kept(self.net, self._norms), autocast(self.precision, self.valid.labels.device):
+        precision = autocast(self.precision, self.valid.labels.device)
+        with _statistics_kept(self.net, self._norms), precision, folding():
             self._start()
             yield
 
@@ -201,7 +202,6 @@ class SupernetEvaluator:
         self.net.eval()
         for norm in self._norms:
             norm.train(self.norm.kind != "inherit")
-            norm.folds = True  # pyright: ignore
             if self.norm.kind.startswith("reset"):
                 norm.reset_running_stats()
             if self.norm.kind == "reset-cumulative":
@@ -273,7 +273,6 @@ def _statistics_kept(net: nn.Module, norms: Sequence[nn.BatchNorm2d]) -> Iterato
     finally:
         for norm, momentum, buffers in zip(norms, momenta, kept, strict=True):
             norm.momentum = momentum
-            norm.folds = False  # pyright: ignore
             for buffer, value in zip(norm.buffers(), buffers, strict=True):
                 buffer.copy_(value)
         for module, mode in modes.items():

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oneshot.base.memory import keep_freed_memory
     from oneshot.benchmarks.scoring.score import score
     from oneshot.benchmarks.table import find_table as table
     from oneshot.data.load import load
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from oneshot.training.recipe import Recipe
 
 _HOMES = {
+    "oneshot.base.memory": ("keep_freed_memory",),
     "oneshot.runs.run": ("Run", "build", "open_run"),
     "oneshot.data.load": ("load",),
     "oneshot.gates": ("fixed", "mixture"),
@@ -40,9 +42,9 @@ _AT_HOME = {"table": "find_table"}
 """Names that are others at home."""
 
 __all__ = [
-    "SPACES", "Arch", "Choice", "Config", "Decision", "Recipe", "Run", "Space", "build", "fixed", "load", "mixture",
-    "open_run", "predict", "preset", "register_network", "register_space", "score", "skeleton", "space_of", "table",
-    "train",
+    "SPACES", "Arch", "Choice", "Config", "Decision", "Recipe", "Run", "Space", "build", "fixed", "keep_freed_memory",
+    "load", "mixture", "open_run", "predict", "preset", "register_network", "register_space", "score", "skeleton",
+    "space_of", "table", "train",
 ]  # fmt: skip
 
 

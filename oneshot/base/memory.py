@@ -1,4 +1,4 @@
-"""What the C library does with freed memory. A change of the whole process, which only the command line makes."""
+"""What the C library does with freed memory: a change of the whole process, made by the command line or the user."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from oneshot.base.distributed import world
 from oneshot.nn.cpu import RELU, Clamp, Term, channels
-from oneshot.nn.norm import BatchNorm, is_watched
+from oneshot.nn.norm import BatchNorm, batch_norms, is_watched
 from oneshot.nn.operations import ConvNorm, ReluConvNorm
 from oneshot.nn.sums import Wanted, make
 
@@ -31,9 +31,9 @@ class Feature:
     @property
     def value(self) -> Tensor:
         """The sum without the shift."""
-        if self._is_sum and Wanted() not in self._made:
+        if self.is_sum and Wanted() not in self._made:
             self.terms = (Term(make(self.terms, [Wanted()])[0]),)
-        return self._take(Wanted()) if self._is_sum else self.terms[0].tensor
+        return self._take(Wanted()) if self.is_sum else self.terms[0].tensor
 
     def whole(self) -> Tensor:
         """The sum, for all images."""
@@ -53,34 +53,51 @@ class Feature:
     def through(
         self, operation: nn.Module, how: How | None = None, *vectors: Tensor | None, key: Hashable = None
     ) -> Feature:
-        """What `how(operation, self, *vectors)` makes of this, or the operation alone; it obeys nothing but `key`.
+        """What `how(operation, self, *vectors)` makes of this, or the operation alone; it obeys nothing but `key`."""
 
-        Whoever sends many architectures through a network overrides this, and makes what they have in common once.
-        """
-        return Feature(operation(self.whole())) if how is None else how(operation, self, *vectors)
+        def make() -> Feature:
+            return Feature(operation(self.whole())) if how is None else how(operation, self, *vectors)
+
+        return self.successor((operation, key, *vectors), make, operation)
 
     def __add__(self, other: Feature) -> Feature:
-        images = self.images if self.images == other.images else 1
-        return Feature(*self.terms, *other.terms, shift=added(self.shift, other.shift), images=images)
+        return self.successor(("+", other), lambda: self._plus(other))
 
     def times(self, weight: float | Tensor) -> Feature:
         """A weight of exactly 1.0 costs nothing."""
         if isinstance(weight, float) and weight == 1.0:
             return self
+        return self.successor(("*", weight), lambda: self._times(weight))
+
+    def zeros(self) -> Feature:
+        """Zeros for a whole batch, as one image where an image has several pixels (BatchNorm needs more than one)."""
+        return self.successor(("0",), self._zeros)
+
+    def successor(self, key: Key, make: Callable[[], Feature], operation: nn.Module | None = None) -> Feature:
+        """What `make` makes of this; with equal keys it makes the same, but for the statistics of the operation.
+
+        Whoever sends many architectures through a network overrides this, and makes what they have in common once.
+        """
+        return make()
+
+    def _plus(self, other: Feature) -> Feature:
+        images = self.images if self.images == other.images else 1
+        return Feature(*self.terms, *other.terms, shift=added(self.shift, other.shift), images=images)
+
+    def _times(self, weight: float | Tensor) -> Feature:
         shift = None if self.shift is None else self.shift * weight
         return Feature(self.value * weight, shift=shift, images=self.images)
+
+    def _zeros(self) -> Feature:
+        value = self.value
+        if self.images > 1 or value.shape[2] * value.shape[3] == 1:
+            return Feature(torch.zeros_like(value), images=self.images)
+        return Feature(torch.zeros_like(value[:1]), images=len(value))
 
     def scaled(self, scale: Tensor) -> Feature:
         """Each channel times its entry of a vector [C]."""
         shift = None if self.shift is None else self.shift * scale
         return Feature(self.value * channels(scale, self.value), shift=shift, images=self.images)
-
-    def zeros(self) -> Feature:
-        """Zeros for a whole batch, as one image where an image has several pixels (BatchNorm needs more than one)."""
-        value = self.value
-        if self.images > 1 or value.shape[2] * value.shape[3] == 1:
-            return Feature(torch.zeros_like(value), images=self.images)
-        return Feature(torch.zeros_like(value[:1]), images=len(value))
 
     def prepared(self, how: Callable[[Tensor], Tensor]) -> Tensor:
         """A step without weights on the value."""
@@ -94,10 +111,28 @@ class Feature:
 
     def foresee(self, values: int, shifts: Sequence[Tensor | None]) -> None:
         """Make at once what is going to be taken: the value so often, and relu(sum + shift) for these."""
-        wanted = [Wanted()] * (values if self._is_sum else 0) + [Wanted(added(self.shift, b), RELU) for b in shifts]
+        wanted = [Wanted()] * (values if self.is_sum else 0) + [Wanted(added(self.shift, b), RELU) for b in shifts]
         if wanted:
             for key, y in zip(wanted, make(self.terms, wanted), strict=True):
                 self._made.setdefault(key, []).append(y)
+
+    def make_both(self) -> None:
+        """Make the value and its ReLU in one pass, and let go of the terms: for passes without gradients."""
+        if self.is_sum:
+            value, relu = make(self.terms, [Wanted(), Wanted(self.shift, RELU)])
+            self.terms = (Term(value),)
+            self._made[Wanted(self.shift, RELU)] = [relu]
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Everything of images that this holds."""
+        yield from (term.tensor for term in self.terms)
+        yield from self._prepared.values()
+        yield from (y for made in self._made.values() for y in made)
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether there is still something to add or to normalise."""
+        return len(self.terms) > 1 or any(term.scale is not None for term in self.terms)
 
     def _take(self, wanted: Wanted) -> Tensor:
         """What was foreseen, each time another one where gradients are taken, else what is made now."""
@@ -108,13 +143,11 @@ class Feature:
             return found.pop()
         return found[0]
 
-    @property
-    def _is_sum(self) -> bool:
-        return len(self.terms) > 1 or any(term.scale is not None for term in self.terms)
-
 
 How = Callable[..., Feature]
 """`(operation, feature, *vectors) -> Feature`: a way to apply an operation, with vectors over channels or None."""
+Key = tuple[Hashable, ...]
+"""Says what is done to a feature, given what it is: modules, words, vectors, other features."""
 
 
 def added(a: Tensor | None, b: Tensor | None) -> Tensor | None:
@@ -126,7 +159,7 @@ def repeated(operation: nn.Module, x: Tensor, images: int) -> Feature:
 
     Its mean and variance are the same, but not the correction of the running variance for the size of the sample.
     """
-    norms = [m for m in operation.modules() if isinstance(m, nn.BatchNorm2d) and m.training] if images > 1 else []
+    norms = [norm for norm in batch_norms(operation) if norm.training] if images > 1 else []
     before = [None if norm.running_var is None else norm.running_var.clone() for norm in norms]
     y = operation(x)
     for norm, old in zip(norms, before, strict=True):
@@ -135,7 +168,7 @@ def repeated(operation: nn.Module, x: Tensor, images: int) -> Feature:
             rate = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
             kept = old * (1 - rate)
             factor = (pixels - 1) * images / (pixels * images - 1)
-            norm.running_var = kept + (norm.running_var - kept) * factor  # a new one: autograd watches the old
+            norm.running_var.data.sub_(kept).mul_(factor).add_(kept)  # data, because autograd watches its versions
     return Feature(y, images=images)
 
 

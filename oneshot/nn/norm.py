@@ -2,52 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot.base.distributed import total
 from oneshot.nn.cpu import Running, Term, is_rows, normalised
 from oneshot.nn.sums import Wanted, make
 
+_folds = ContextVar("_folds", default=False)
+
+
+class Parts(NamedTuple):
+    """What a pass uses of a BatchNorm, vectors over the channels that come."""
+
+    weight: Tensor | None
+    bias: Tensor | None
+    statistics: Running | None
+
 
 class BatchNorm(nn.BatchNorm2d):
     """`nn.BatchNorm2d` with two other ways to the same result while it uses the batch's own statistics.
 
-    Where the loops of `rows` work, the sum that its output goes into may do its work. While training under
+    Where the compiled loops work, the sum that its output goes into may do its work. While training under
     torch.distributed the statistics are those of all processes' batches, on every backend, gloo on a CPU included.
     """
 
-    folds = False
-    """Whether, in evaluation without gradients, the convolution before it may do its work."""
-
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if not self.training:
-            return super().forward(x)
-        if self._is_alone:
-            return make([self._term(x)], [Wanted()])[0] if _is_sample(x) else super().forward(x)
-        y, mean, variance, count = self._over_processes(x)
-        self._track(mean, variance * (count / max(count - 1, 1)))
-        return y
+        self._check_input_dim(x)
+        parts = self.parts(x.shape[1])
+        if self.training and not self._is_alone:
+            return self._over_processes(x, parts)
+        if self.training and _is_sample(x):
+            return make([self._term(x, parts)], [Wanted()])[0]
+        running = self._tracked(parts) if self.training else parts.statistics
+        mean, variance = (None, None) if running is None else running[1:]
+        rate = 0.0 if running is None or not self.training else self._counted(running)
+        by_batch = self.training or running is None
+        return F.batch_norm(x, mean, variance, parts.weight, parts.bias, by_batch, rate, self.eps)
+
+    def parts(self, channels: int) -> Parts:
+        """What a pass over so many channels uses, and moves."""
+        return Parts(self.weight, self.bias, statistics(self))
 
     def later(self, x: Tensor) -> Term:
         """The output while training, whose statistics are tracked now, as a term of a sum that may do the work."""
-        return self._term(x) if self._is_alone and _is_sample(x) and not is_watched(self) else Term(self(x))
-
-    def _term(self, x: Tensor) -> Term:
-        scale = normalised(x, self.eps, self._running(), self.momentum)
-        return Term(x, scale, self.weight, self.bias)
-
-    @property
-    def _is_alone(self) -> bool:
-        return not dist.is_initialized() or dist.get_world_size() == 1
+        if not self._is_alone or not _is_sample(x) or is_watched(self):
+            return Term(self(x))
+        return self._term(x, self.parts(x.shape[1]))
 
     def folded(self) -> tuple[Tensor, Tensor] | None:
-        """Scale and shift [C] that are all it does in evaluation; None to do it the usual way."""
-        if not self.folds or self.training or torch.is_grad_enabled():
+        """Scale and shift [C] that are all it does in evaluation, where `folding`; None to do it the usual way."""
+        if not _folds.get() or self.training or torch.is_grad_enabled():
             return None
         if self.running_mean is None or self.running_var is None:
             return None
@@ -56,32 +68,39 @@ class BatchNorm(nn.BatchNorm2d):
         shift = -self.running_mean * scale
         return scale, shift if self.bias is None else shift + self.bias
 
-    def _over_processes(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
+    @property
+    def _is_alone(self) -> bool:
+        return not dist.is_initialized() or dist.get_world_size() == 1
+
+    def _term(self, x: Tensor, parts: Parts) -> Term:
+        return Term(x, normalised(x, self.eps, self._tracked(parts), self.momentum), parts.weight, parts.bias)
+
+    def _tracked(self, parts: Parts) -> Running | None:
+        """What training moves."""
+        return parts.statistics if self.track_running_stats else None
+
+    def _counted(self, running: Running) -> float:
+        """The share by which the statistics move towards those of one batch more."""
+        running.batches.add_(1)
+        return 1.0 / float(running.batches) if self.momentum is None else self.momentum
+
+    def _over_processes(self, x: Tensor, parts: Parts) -> Tensor:
         count = x.numel() // x.shape[1] * dist.get_world_size()
         wide = x.float()
         mean = total(wide.sum((0, 2, 3))) / count
         centred = wide - mean.view(1, -1, 1, 1)
         variance = total(centred.square().sum((0, 2, 3))) / count
         scale = (variance + self.eps).rsqrt()
-        y = centred * (scale if self.weight is None else scale * self.weight).view(1, -1, 1, 1)
-        if self.bias is not None:
-            y = y + self.bias.view(1, -1, 1, 1)
-        return y.to(x.dtype), mean, variance, count
-
-    def _running(self) -> Running | None:
-        batches, mean, variance = self.num_batches_tracked, self.running_mean, self.running_var
-        if not self.track_running_stats or batches is None or mean is None or variance is None:
-            return None
-        return Running(batches, mean, variance)
-
-    @torch.no_grad()
-    def _track(self, mean: Tensor, variance: Tensor) -> None:
-        running = self._running()
+        y = centred * (scale if parts.weight is None else scale * parts.weight).view(1, -1, 1, 1)
+        if parts.bias is not None:
+            y = y + parts.bias.view(1, -1, 1, 1)
+        running = self._tracked(parts)
         if running is not None:
-            running.batches.add_(1)
-            rate = 1.0 / float(running.batches) if self.momentum is None else self.momentum
-            running.mean.lerp_(mean.detach(), rate)
-            running.variance.lerp_(variance.detach(), rate)
+            with torch.no_grad():
+                rate = self._counted(running)
+                running.mean.lerp_(mean, rate)
+                running.variance.lerp_(variance * (count / max(count - 1, 1)), rate)
+        return y.to(x.dtype)
 
 
 def _is_sample(x: Tensor) -> bool:
@@ -90,9 +109,19 @@ def _is_sample(x: Tensor) -> bool:
 
 
 @contextmanager
+def folding() -> Iterator[None]:
+    """Inside, evaluation without gradients leaves a BatchNorm's work to the convolution before it, where it can."""
+    token = _folds.set(True)
+    try:
+        yield
+    finally:
+        _folds.reset(token)
+
+
+@contextmanager
 def still(net: nn.Module) -> Iterator[None]:
     """Inside, no BatchNorm statistic moves, although its batches are normalised by their own."""
-    norms = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    norms = batch_norms(net)
     try:
         for norm in norms:
             norm.track_running_stats = False
@@ -100,6 +129,26 @@ def still(net: nn.Module) -> Iterator[None]:
     finally:
         for norm in norms:
             norm.track_running_stats = True
+
+
+def statistics(norm: nn.BatchNorm2d) -> Running | None:
+    """What a BatchNorm of any kind keeps of its batches, moved in place by training; None where it keeps nothing."""
+    batches, mean, variance = norm.num_batches_tracked, norm.running_mean, norm.running_var
+    return None if batches is None or mean is None or variance is None else Running(batches, mean, variance)
+
+
+@contextmanager
+def with_statistics(norms: Sequence[nn.BatchNorm2d], given: Sequence[Running]) -> Iterator[None]:
+    """Inside, the norms use and move these statistics in place of their own."""
+    places = [norm._buffers for norm in norms]  # written directly: a module is slow to assign to
+    own = [buffers.copy() for buffers in places]
+    try:
+        for buffers, each in zip(places, given, strict=True):
+            buffers["num_batches_tracked"], buffers["running_mean"], buffers["running_var"] = each
+        yield
+    finally:
+        for buffers, before in zip(places, own, strict=True):
+            buffers.update(before)
 
 
 def is_watched(module: nn.Module) -> bool:

@@ -6,13 +6,13 @@ A *corner* is the leading part of a weight that a pass uses: its channels out an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot.nn.norm import BatchNorm
+from oneshot.nn.cpu import Running
+from oneshot.nn.norm import BatchNorm, Parts
 from oneshot.nn.operations import Conv, Operations
 
 
@@ -44,18 +44,16 @@ class SlicedBatchNorm(BatchNorm):
         super().__init__(channels, momentum=momentum, affine=affine)
         self.corners: set[tuple[int, ...]] = set()
 
-    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        channels = x.shape[1]
+    def parts(self, channels: int) -> Parts:
         _note(self, channels)
+        whole = super().parts(channels)
         if channels == self.num_features:
-            return super().forward(x)
-        parameters, buffers = self._parameters, self._buffers
-        try:
-            # views take the places of the whole tensors, so that every way to normalise works on the slice
-            self._parameters, self._buffers = _leading(parameters, channels), _leading(buffers, channels)
-            return super().forward(x)
-        finally:
-            self._parameters, self._buffers = parameters, buffers
+            return whole
+        weight, bias = (None if vector is None else vector[:channels] for vector in whole[:2])
+        running = whole.statistics
+        if running is not None:
+            running = Running(running.batches, running.mean[:channels], running.variance[:channels])
+        return Parts(weight, bias, running)
 
 
 class SlicedConvNormRelu(nn.Module):
@@ -127,7 +125,3 @@ def nasbench101(affine: bool) -> Operations:
 def _note(module: SlicedConv | SlicedBatchNorm, *corner: int) -> None:
     if torch.is_grad_enabled() and module.weight is not None and module.weight.requires_grad:
         module.corners.add(corner)
-
-
-def _leading(tensors: dict[str, Any], channels: int) -> dict[str, Any]:
-    return {name: t[:channels] if t is not None and t.dim() else t for name, t in tensors.items()}

@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from oneshot.evaluators.sharing import Sharing
 from oneshot.evaluators.supernet import SupernetEvaluator
 from torch import nn
 
 from oneshot.data.load import load
 from oneshot.data.source import Images
-from oneshot.gates import fixed
 from oneshot.nn.choice import split
 from oneshot.nn.contexts.attention import Attention, Attention2
 from oneshot.nn.contexts.base import ContextWeights, Dependence
@@ -94,43 +92,14 @@ def test_equals_one_by_one(mode: str, net_and_space: tuple[Any, Space], few: Few
 
 @pytest.mark.parametrize("mode", ["ema-3", "reset-cumulative-3"])
 def test_memory_has_no_influence(mode: str, net_and_space: tuple[Any, Space], few: Few) -> None:
-    """What is made again within a batch moves the statistics once."""
+    """All go through the network together, also where nothing may be kept."""
     net, space = net_and_space
     archs = distinct(space, 6, np.random.default_rng(2))
     first, second = (
-        SupernetEvaluator(net, space, *few, norm=mode, batch_size=16, memory=mib)(archs).values for mib in (0, 100)
+        SupernetEvaluator(net, space, *few, norm=mode, batch_size=16, memory=mib, together=6)(archs).values
+        for mib in (0, 100)
     )
     assert first == second
-
-
-def test_common_beginnings_are_made_once() -> None:
-    """Of 16 chains that differ in two layers, whose options have 0, 1, 1, 0 convolutions, and agree in two more."""
-    net, ran = chain(), []
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d):
-            module.register_forward_pre_hook(lambda module, inputs: ran.append(module))
-    archs = [(a, b, 1, 2) for a in range(4) for b in range(4)]
-    gates = [fixed(SHORT, arch) for arch in archs]
-    images = torch.randn(2, 3, 8, 8)
-    with torch.no_grad():
-        expected = [net(images, gate) for gate in gates]  # BatchNorm by the batch's own statistics
-        ran.clear()
-        got = list(Sharing(net, gates, 1 << 20)(images))
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(got, expected, strict=True))
-    # a skip in the first layer hands on the stem's own value, and one in the second the first layer's
-    assert ran.count(net.stem) == 1
-    assert len(ran) == 1 + 2 + 4 * 2 + 16 * 2
-
-
-def test_equal_networks_are_run_once() -> None:
-    """Edges that lead nowhere make no difference."""
-    net, ran = NasBench201Net(ALL, 4, 1).eval(), []
-    net.classifier.register_forward_pre_hook(lambda module, inputs: ran.append(module))
-    archs = [(0, 3, 0, 2, edge, 1) for edge in range(5)]  # edge 1->3 begins at a node that nothing reaches
-    with torch.no_grad():
-        logits = list(Sharing(net, [fixed(ALL, arch) for arch in archs], 1 << 20)(torch.randn(2, 3, 8, 8)))
-    assert len(ran) == 1
-    assert all(torch.equal(one, logits[0]) for one in logits)
 
 
 @pytest.mark.parametrize("mode", ["inherit", "ema-3"])

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from oneshot.nn.choice import ChoiceBlock, Feature
-from oneshot.nn.operations import Conv, nasbench201
+from oneshot.nn.operations import Conv, NasBench201Operations, Operations, nasbench201
+from oneshot.supernets.nasbench201 import NasBench201Skeleton
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (1, 2), (3, 2)])
@@ -38,6 +39,14 @@ def test_pooling_does_not_count_the_padding() -> None:
 def test_the_papers_pooling_has_a_convolution_behind_it() -> None:
     with_conv = nasbench201(affine=False, pool_conv=True)["avg_pool_3x3"](4, 4, 1)
     assert sum(p.numel() for p in with_conv.parameters()) == 16
+
+
+@pytest.mark.parametrize("table", [nasbench201(affine=False), NasBench201Operations().make()])
+def test_pooling_alone_by_default(table: Operations) -> None:
+    """As in the benchmark's own cells."""
+    pool = table["avg_pool_3x3"](4, 4, 1)
+    assert not list(pool.parameters())
+    assert not NasBench201Skeleton().pool_conv
 
 
 def test_unknown_options_are_named() -> None:

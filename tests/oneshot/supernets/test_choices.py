@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from oneshot.evaluators.sharing import Sharing
 from oneshot.evaluators.standalone import Standalone
 from oneshot.evaluators.supernet import SupernetEvaluator, of_run
 from torch import nn
 
+from oneshot.nn.sharing import Sharing
 from oneshot.registry import SKELETONS, SPACES, registered_for_a_while
 from oneshot.runs.config import Config
 from oneshot.runs.folder import RunFolder

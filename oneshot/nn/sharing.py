@@ -15,13 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from oneshot.gates import Gates
-from oneshot.nn.cpu import RELU, Clamp, Term
-from oneshot.nn.feature import Feature, How, added
-from oneshot.nn.norm import batch_norms
+from oneshot.nn.cpu import RELU, Clamp, Running
+from oneshot.nn.feature import Feature, Key, added
+from oneshot.nn.norm import batch_norms, statistics, with_statistics
 from oneshot.nn.operations import Skip
 from oneshot.nn.sums import Wanted, make
-
-Buffers = dict[str, Tensor | None]
 
 
 class Sharing:
@@ -39,7 +37,7 @@ class Sharing:
         self._uses: Counter[int] = Counter()
         self._taken: set[int] = set()
         self._rectified: set[int] = set()
-        self._statistics: dict[tuple[nn.Module, int], Buffers] = {}
+        self._statistics: dict[tuple[nn.Module, int], Running] = {}
         self._norms: dict[nn.Module, list[nn.BatchNorm2d]] = {}
         self._kept: dict[int, Shared] = {}
         self._left: Counter[int] = Counter()
@@ -73,14 +71,12 @@ class Sharing:
     def _tracked(self, path: Sequence[tuple[nn.Module, int]]) -> Iterator[Tensor]:
         for operation, name in path:
             for norm in self._norms_of(operation):
-                buffers = self._statistics[norm, name]
-                for key in ("running_mean", "running_var"):
-                    if (buffer := buffers[key]) is not None:
-                        yield buffer
+                running = self._statistics[norm, name]
+                yield from (running.mean, running.variance)
 
     def _norms_of(self, operation: nn.Module) -> list[nn.BatchNorm2d]:
         if operation not in self._norms:
-            self._norms[operation] = batch_norms(operation)
+            self._norms[operation] = [norm for norm in batch_norms(operation) if statistics(norm) is not None]
         return self._norms[operation]
 
     def _run(self, images: Tensor) -> Iterator[Tensor]:
@@ -103,7 +99,9 @@ class Sharing:
             if operation is not None:
                 self._paths[-1].append((operation, name))
                 for norm in self._norms_of(operation):  # now, or memory between images would be theirs for long
-                    self._statistics.setdefault((norm, name), _copy(norm._buffers))
+                    own = statistics(norm)
+                    assert own is not None
+                    self._statistics.setdefault((norm, name), _copy(own))
             return Shared(self, name, Feature(torch.empty(0)))
         found = self._kept.get(name)
         if found is None:
@@ -134,20 +132,15 @@ class Sharing:
     @staticmethod
     def _size(x: Shared) -> int:
         """Bytes of a value, as if nobody else held its parts."""
-        return sum(part.numel() * part.element_size() for part in x.parts())
+        return sum(part.numel() * part.element_size() for part in x.tensors())
 
     def _with_statistics(self, operation: nn.Module, name: int, make: Callable[[], Feature]) -> Feature:
         norms = self._norms_of(operation)
-        again, own = name in self._moved, [norm._buffers for norm in norms]
+        kept = [self._statistics[norm, name] for norm in norms]
+        again = name in self._moved
         self._moved.add(name)
-        try:
-            for norm in norms:
-                buffers = self._statistics[norm, name]
-                norm._buffers = _copy(buffers) if again else buffers
+        with with_statistics(norms, [_copy(each) for each in kept] if again else kept):
             return make()
-        finally:
-            for norm, buffers in zip(norms, own, strict=True):
-                norm._buffers = buffers
 
 
 class Shared(Feature):
@@ -157,33 +150,13 @@ class Shared(Feature):
         super().__init__(*made.terms, shift=made.shift, images=made.images)
         self._sharing, self.name = sharing, name
 
-    def parts(self) -> Iterator[Tensor]:
-        """Everything that this holds."""
-        yield from (term.tensor for term in self.terms)
-        yield from self._prepared.values()
-        yield from (y for made in self._made.values() for y in made)
-
-    def through(
-        self, operation: nn.Module, how: How | None = None, *vectors: Tensor | None, key: Hashable = None
-    ) -> Feature:
-        if isinstance(operation, Skip) and not any(vector is not None for vector in vectors):
+    def successor(self, key: Key, make: Callable[[], Feature], operation: nn.Module | None = None) -> Feature:
+        named = [*map(_named, key)]
+        if isinstance(operation, Skip) and all(part is None for part in named[1:]):
             if not self._sharing.planning:
                 _ = self.value  # or the order of additions would depend on who else needs it
             return self  # with all that was prepared from it
-        key = operation, self.name, key, *map(_bytes, vectors)
-        return self._sharing.once(key, lambda: super(Shared, self).through(operation, how, *vectors), operation)
-
-    def __add__(self, other: Feature) -> Feature:
-        assert isinstance(other, Shared)
-        return self._sharing.once(("+", self.name, other.name), lambda: super(Shared, self).__add__(other))
-
-    def times(self, weight: float | Tensor) -> Feature:
-        if isinstance(weight, float) and weight == 1.0:
-            return self
-        return self._sharing.once(("*", self.name, float(weight)), lambda: super(Shared, self).times(weight))
-
-    def zeros(self) -> Feature:
-        return self._sharing.once(("0", self.name), super().zeros)
+        return self._sharing.once((self.name, *named), make, operation)
 
     def foresee(self, values: int, shifts: Sequence[Tensor | None]) -> None:
         """Nothing in advance, for another architecture may have made it; but what is taken is noted."""
@@ -192,26 +165,27 @@ class Shared(Feature):
 
     @property
     def value(self) -> Tensor:
-        self._make_both()
+        self._make_what_is_taken()
         return super().value
 
     def rectified(self, shift: Tensor | None = None, clamp: Clamp = RELU) -> Tensor:
         if shift is not None:  # one architecture's alone, not kept
             return make(self.terms, [Wanted(added(self.shift, shift), clamp)])[0]
-        self._make_both()
+        self._make_what_is_taken()
         return super().rectified(None, clamp)
 
-    def _make_both(self) -> None:
-        """Value and ReLU in one pass, where both are taken."""
-        if self._is_sum and self._sharing.takes_both(self.name):
-            value, relu = make(self.terms, [Wanted(), Wanted(self.shift, RELU)])
-            self.terms = (Term(value),)
-            self._made[Wanted(self.shift, RELU)] = [relu]
+    def _make_what_is_taken(self) -> None:
+        if self._sharing.takes_both(self.name):
+            self.make_both()
 
 
-def _copy(buffers: Buffers) -> Buffers:
-    return {name: None if value is None else value.clone() for name, value in buffers.items()}
+def _copy(running: Running) -> Running:
+    return Running(*(value.clone() for value in running))
 
 
-def _bytes(vector: Tensor | None) -> Hashable:
-    return None if vector is None else vector.detach().float().cpu().numpy().tobytes()
+def _named(part: Hashable) -> Hashable:
+    """A part of a key, so that equal ones are one."""
+    if isinstance(part, Feature):
+        assert isinstance(part, Shared)
+        return part.name
+    return part.detach().float().cpu().numpy().tobytes() if isinstance(part, Tensor) else part
