@@ -3,13 +3,16 @@
 Explain: the twin is plain eager PyTorch: float32, contiguous, every edge of the cell computed, BatchNorm after each
 convolution, the C library's memory as it comes, one architecture after another. "alone" is ours with one architecture a
 call, "together" with all in one call: what they have in common (the stem, the first cell's operations on it, in
-sequential networks the whole beginning) is made once a batch; "without loops" is the same by PyTorch's own operations,
-dead edges left out, channels-last. "convolutions alone" runs those convolutions that the
+sequential networks the whole beginning) is made once a batch. Ours keeps freed memory, leaves out edges that no live
+path has and folds BatchNorm into the convolution before it, keeps everything channels-last, shares, does what lies
+between convolutions in compiled loops, and 3x3 convolutions by Winograd's algorithm. Each is a part of the ratio: the
+cases add one after another, "of which" is how much faster each is than the one before, and their product the whole.
+"convolutions alone" runs those convolutions that the
 twin's architectures need, channels-last: without sharing nothing that uses these kernels can be faster.
 Predict: at C=16 and two cells a stage the convolutions are a ninth of the twin's time; passes over memory (BatchNorm,
 sums, ReLU) and slower convolutions are the rest. Sharing saves the stem and three quarters of the first of six cells.
 Measure: a round is a slice of the protocol, one recalibration batch and one validation batch of 256; the cases take
-turns, each in a process of its own. The twin and "alone" take some architectures a round, evenly spread from cheap to
+turns, each in a process of its own. All but "together" take some architectures a round, evenly spread from cheap to
 expensive and others in each, "together" takes all. One round before them is not counted: of the protocol's 40 batches
 the first alone finds memory that is new to it. Processor seconds of one thread, so that other work on the machine
 counts little. Predictions must agree.
@@ -26,14 +29,23 @@ import multiprocessing
 import os
 import platform
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from typing import Any
+from unittest import mock
 
-CASES = ("twin", "alone", "together", "together, without loops", "convolutions alone")
-
-
-WITHOUT = CASES[3]
+CHAIN = {
+    "twin": "",
+    "twin, freed memory kept": "freed memory kept",
+    "alone, contiguous, without loops": "dead edges left out, BatchNorm folded",
+    "alone, without loops": "channels-last",
+    "together, without loops": "sharing",
+    "together, without Winograd": "loops between convolutions",
+    "together": "Winograd's convolutions",
+}
+"""Cases, each with the part that it adds to the one before."""
+CASES = (*CHAIN, "alone", "convolutions alone")
 
 
 def main() -> None:
@@ -61,10 +73,11 @@ def main() -> None:
             found[case].update(values)
     for pipe in pipes.values():
         pipe.send(None)
-    ratios = {
-        f"{case} against {twin}": round(sum(seconds[twin]) / sum(seconds[case]), 2)
-        for case, twin in (("together", "twin"), ("alone", "twin"), ("together", "alone"), ("together", WITHOUT))
-    }
+    ours = ("together", "together, without loops", "alone")
+    pairs = {f"{case} against {twin}": (case, twin) for twin in CASES[:2] for case in ours}
+    pairs["together against alone"] = ("together", "alone")
+    pairs |= {f"of which {CHAIN[case]}": (case, before) for before, case in pairwise(CHAIN)}
+    ratios = {name: round(sum(seconds[twin]) / sum(seconds[case]), 2) for name, (case, twin) in pairs.items()}
     both = [(found["twin"][i], found["together"][i]) for i in found["twin"]]
     print(json.dumps({
         "script": "perf/evaluate.py",
@@ -85,41 +98,41 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
     from oneshot.evaluators.supernet import SupernetEvaluator
 
     from oneshot.base.memory import keep_freed_memory
+    from oneshot.nn.cpu import without_loops
 
     torch.set_num_threads(1)
-    if case != "twin":
-        keep_freed_memory()
     torch.manual_seed(0)
     net, archs, train, valid = setting(args)
-    calls = None
-    if case != "twin":
+    calls, switched, together = None, ExitStack(), case.startswith("together")
+    if case.endswith("without loops"):
+        switched.enter_context(without_loops())
+    if case.endswith("without Winograd"):
+        switched.enter_context(mock.patch("oneshot.nn.operations.convolves", return_value=False))
+    if "contiguous" in case:
+        last = type(valid).normalised
+        switched.enter_context(mock.patch.object(type(valid), "normalised", lambda *given: last(*given).contiguous()))
+    elif not case.startswith("twin"):
         net.to(memory_format=torch.channels_last)
+    if case != "twin":
+        keep_freed_memory()
+    if not case.startswith("twin"):
         calls = SupernetEvaluator(net, net.space, train, valid, "ema-1", args.batch_size, "float32")
-        with loops(case):
-            calls(archs if case.startswith("together") else archs[-1:])
+        calls(archs if together else archs[-1:])
     while (n := pipe.recv()) is not None:
-        numbers = list(range(len(archs)) if case.startswith("together") else sample(args, n))
+        numbers = list(range(len(archs)) if together else sample(args, n))
         start = time.process_time()
         if case == "convolutions alone":
             took, values = sum(convolutions_alone(net, archs[i], valid) for i in numbers), []
-        elif case == "twin":
+        elif case.startswith("twin"):
             values = [plainly(net, archs[i], train, valid, args.batch_size) for i in numbers]
             took = time.process_time() - start
         else:
             assert calls is not None
-            groups = [numbers] if case.startswith("together") else [[i] for i in numbers]
-            with loops(case):
-                made = [value for group in groups for value in calls([archs[i] for i in group]).values]
+            groups = [numbers] if together else [[i] for i in numbers]
+            made = [value for group in groups for value in calls([archs[i] for i in group]).values]
             values = [(value.accuracy, value.loss) for value in made]
             took = time.process_time() - start
         pipe.send((took / len(numbers), dict(zip(numbers, values, strict=False))))
-
-
-def loops(case: str) -> Any:
-    """The compiled loops, or PyTorch's own operations in their place."""
-    from oneshot.nn.cpu import without_loops
-
-    return without_loops() if case == WITHOUT else nullcontext()
 
 
 def sample(args: argparse.Namespace, n: int) -> list[int]:

@@ -1,9 +1,10 @@
 """Speed of a training step against the network as one would write it first.
 
 Explain: the twin is plain eager PyTorch: float32, contiguous, every edge of the cell computed (`none` as a product with
-zero), a ReLU for every convolution, the C library's memory as it comes. Ours leaves out `none` and what no live path
-reaches, does what lies between convolutions (BatchNorm, sums, ReLU, pooling) in compiled loops, a node in as few passes
-over memory as it takes, keeps weights and images channels-last, and keeps freed memory.
+zero), a ReLU for every convolution, the C library's memory as it comes. Ours keeps freed memory, leaves out `none` and
+what no live path reaches, keeps weights and images channels-last, and does what lies between convolutions (BatchNorm,
+sums, ReLU, pooling) in compiled loops, a node in as few passes over memory as it takes. Each is a part of the ratio:
+the cases add one after another, "of which" is how much faster each is than the one before, their product the whole.
 Predict: channels-last convolutions are 1.5 to 2 times faster on a CPU with AVX-512, a third of the edges is not
 computed, and activations of 16 MiB cost a page fault every 4 KiB whenever the allocator maps them anew. "convolutions
 alone" runs nothing but the convolutions of the step, forward and backward, channels-last: no implementation that uses
@@ -11,13 +12,11 @@ these kernels can be faster, so `bounds` are the largest ratios that there are. 
 BatchNorm must read and write even if one kernel does all of a node: every normalised tensor is read twice forward
 (statistics, then the sum) and twice backward, and its gradient written; every node's sum is written once and its
 gradient read twice. A pass takes a third of `torch.add(a, b, out=c)` of that size.
-"without loops" is ours with PyTorch's own operations in place of the compiled ones: dead edges left out, channels-last,
-freed memory kept; "compiled loops" what the loops are worth beyond it.
 Measure: the same paths, images and first weights; each case is a process of its own (the allocator is a property of a
 process), and the processes take turns, one step each. Paths cost differently, so that the ratios are those of images a
 second over all steps; `seconds` are those of the median step. The losses must agree.
 
-    python perf/train.py [--steps 24] [--channels 16] [--cells 2] [--batch-size 256] [--image-size 32]
+    python perf/train.py [--steps 24] [--channels 16] [--cells 2] [--batch-size 256] [--image-size 32] [--clock wall]
 """
 
 from __future__ import annotations
@@ -29,20 +28,31 @@ import os
 import platform
 import statistics
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from typing import Any
 
 BOUNDS = ("convolutions alone", "convolutions and the fewest passes")
 WARM = 8
 """Steps until each process holds as much memory as its most expensive path needs."""
-CASES = ("twin", "twin, freed memory kept", "oneshot", "oneshot, bf16", "oneshot, without loops", *BOUNDS)
+CHAIN = {
+    "twin": "",
+    "twin, freed memory kept": "freed memory kept",
+    "oneshot, contiguous, without loops": "dead edges left out",
+    "oneshot, without loops": "channels-last",
+    "oneshot": "loops",
+}
+"""Cases, each with the part that it adds to the one before."""
+CASES = (*CHAIN, "oneshot, bf16", *BOUNDS)
 
 
 def main() -> None:
     to = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("steps", 24), ("channels", 16), ("cells", 2), ("batch-size", 256), ("image-size", 32)):
         to.add_argument(f"--{name}", type=int, default=default)
+    to.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: processor time, on a busy machine")
     args = to.parse_args()
     context = multiprocessing.get_context("spawn")
     pipes: dict[str, Connection] = {}
@@ -70,8 +80,9 @@ def main() -> None:
     def times_faster(case: str, twin: str) -> float:
         return round(whole[twin] / whole[case], 2)
 
-    ratios = {f"{case} against {twin}": times_faster(case, twin) for twin in CASES[:2] for case in CASES[2:5]}
-    ratios["compiled loops"] = times_faster("oneshot", "oneshot, without loops")
+    ours = ("oneshot", "oneshot, without loops", "oneshot, bf16")
+    ratios = {f"{case} against {twin}": times_faster(case, twin) for twin in CASES[:2] for case in ours}
+    ratios |= {f"of which {CHAIN[case]}": times_faster(case, before) for before, case in pairwise(CHAIN)}
     print(json.dumps({
         "script": "perf/train.py",
         "ratios": ratios,
@@ -98,6 +109,7 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
     from oneshot.supernets.nasbench201 import NasBench201Net
     from oneshot.training.precision import autocast
 
+    clock = time.process_time if args.clock == "cpu" else time.perf_counter
     if case != "twin":
         keep_freed_memory()
     torch.manual_seed(0)
@@ -106,7 +118,8 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
     labels = torch.randint(10, (args.batch_size,))
     archs = Uniform(ALL).draw(args.steps + WARM, np.random.default_rng(0))
     optimizer = torch.optim.SGD(net.parameters(), 0.025, momentum=0.9, weight_decay=3e-4)
-    if case.startswith("oneshot") or case in BOUNDS:
+    is_ours = case.startswith("oneshot")
+    if (is_ours and "contiguous" not in case) or case in BOUNDS:
         net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         images = images.contiguous(memory_format=torch.channels_last)
     precision = "bf16" if case.endswith("bf16") else "float32"
@@ -114,11 +127,11 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
     while (step := pipe.recv()) is not None:
         if case in BOUNDS:
             gates = fixed(ALL, archs[step])
-            passes = fewest_passes(net, images, gates) if case == BOUNDS[1] else 0.0
-            pipe.send((convolutions_alone(net, images, gates) + passes, 0.0))
+            passes = fewest_passes(net, images, gates, clock) if case == BOUNDS[1] else 0.0
+            pipe.send((convolutions_alone(net, images, gates, clock) + passes, 0.0))
             continue
-        start = time.perf_counter()
-        if case.startswith("oneshot"):
+        start = clock()
+        if is_ours:
             with (
                 without_loops() if case.endswith("without loops") else nullcontext(),
                 autocast(precision, images.device),
@@ -129,10 +142,10 @@ def worker(case: str, args: argparse.Namespace, pipe: Connection) -> None:
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        pipe.send((time.perf_counter() - start, float(loss.detach())))
+        pipe.send((clock() - start, float(loss.detach())))
 
 
-def convolutions_alone(net: Any, images: Any, gates: Any) -> float:
+def convolutions_alone(net: Any, images: Any, gates: Any, clock: Callable[[], float]) -> float:
     """Seconds of the convolutions that a step runs, forward and backward, on images of the right shapes."""
     import torch
 
@@ -141,14 +154,14 @@ def convolutions_alone(net: Any, images: Any, gates: Any) -> float:
         x = x.detach().requires_grad_(x is not images)
         with torch.no_grad():
             grad = torch.ones_like(conv(x))
-        start = time.perf_counter()
+        start = clock()
         conv(x).backward(grad)
-        seconds += time.perf_counter() - start
+        seconds += clock() - start
         conv.weight.grad = None
     return seconds
 
 
-def fewest_passes(net: Any, images: Any, gates: Any) -> float:
+def fewest_passes(net: Any, images: Any, gates: Any, clock: Callable[[], float]) -> float:
     """Seconds of the passes over memory that no kernel between these convolutions can do without."""
     import torch
 
@@ -157,9 +170,9 @@ def fewest_passes(net: Any, images: Any, gates: Any) -> float:
 
     def third(x: Any) -> float:
         first, second, out = torch.ones_like(x), torch.ones_like(x), torch.empty_like(x)
-        start = time.perf_counter()
+        start = clock()
         torch.add(first, second, out=out)
-        return (time.perf_counter() - start) / 3
+        return (clock() - start) / 3
 
     normed = {module.conv: module for module in net.modules() if hasattr(module, "conv") and hasattr(module, "norm")}
     ran = [(normed[conv], conv(x)) for conv, x in inputs_of(net, torch.nn.Conv2d, images, gates) if conv in normed]

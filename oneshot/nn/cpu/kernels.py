@@ -22,6 +22,8 @@ ROW = 256
 """Floats in a row, about."""
 LINE = 16
 """Floats in a line of the cache."""
+ASKS = not binding.get_host_cpu_name().startswith("znver")
+"""Whether a row is asked for while the one before it is worked on: AMD's Zen does so by itself, and is slowed down."""
 
 kernel: Any = cfunc(types.void(types.CPointer(types.int64)), cache=True, fastmath={"contract"}, error_model="numpy")
 typed: Any = intrinsic
@@ -93,10 +95,11 @@ _width = inlined(row_width)
 
 @inlined
 def _row(images: int, i: int, width: int, size: int) -> Any:
-    """Row i, while the next one is asked for: no processor does so by itself beyond the end of a page."""
+    """Row i; where it `ASKS`, the processor does not go beyond the end of a page by itself."""
     first = images + 4 * i * width
-    for j in range(0, width, LINE):
-        ask_for(first + 4 * (width + j))
+    if ASKS:
+        for j in range(0, width, LINE):
+            ask_for(first + 4 * (width + j))
     return _floats(first, min(width, size - i * width))
 
 
