@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -18,6 +18,7 @@ from oneshot.evaluators.service.batching import Batcher, Overloaded
 from oneshot.evaluators.service.comparison import compare
 from oneshot.evaluators.service.failures import Refused, response
 from oneshot.evaluators.service.guard import Guard
+from oneshot.evaluators.service.hosts import Hosts
 from oneshot.evaluators.service.limits import Limits
 from oneshot.evaluators.service.metrics import Metrics
 from oneshot.evaluators.service.ranking import Known, Row
@@ -45,8 +46,13 @@ REFRESH_SECONDS = 2.0
 INDICES = re.compile(r"\d{1,9}(,\d{1,9})*")
 LOG = logging.getLogger("oneshot.service")
 
-FAILURES: dict[int | str, dict[str, Any]] = {status: {"model": Failure} for status in (400, 401, 413, 422, 500)}
-BUSY: dict[int | str, dict[str, Any]] = {**FAILURES, **{status: {"model": Failure} for status in (408, 503, 504)}}
+
+def _fails(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Failure} for status in statuses}
+
+
+FAILURES = _fails(400, 401, 403, 413, 422, 500, 503)
+BUSY = {**FAILURES, **_fails(408, 504)}
 
 
 class Service:
@@ -147,9 +153,12 @@ def create_app(
     limits: Limits | None = None,
     token: str | None = None,
     network: Mapping[str, int] | None = None,
+    hosts: Collection[str] = (),
+    open_metrics: bool = False,
 ) -> FastAPI:
     """The application over a store; predictions are in its file before they are answered.
 
+    It answers to loopback names, the address that a connection came to, and `hosts`; `/metrics` may be `open_metrics`.
     `network` is the size of the stand-alone networks (channels, cells, classes, image_size), for clients that count.
     """
     service = Service(store, truth, limits or Limits(), network)
@@ -166,7 +175,10 @@ def create_app(
     )  # fmt: skip
     app.state.service = service
     failures.install(app)
-    app.add_middleware(Guard, token=token, limits=service.limits, metrics=service.metrics)
+    opened = ("/metrics",) if open_metrics else ()
+    app.add_middleware(
+        Guard, token=token, limits=service.limits, metrics=service.metrics, hosts=Hosts(hosts), opened=opened
+    )
     _add_predictions(app, service)
     _add_knowledge(app, service)
     _add_probes(app, service)
@@ -233,12 +245,12 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
 
 
 def _add_probes(app: FastAPI, service: Service) -> None:
-    @app.get("/healthz", response_model=State, tags=["operation"])
+    @app.get("/healthz", response_model=State, responses=_fails(403), tags=["operation"])
     async def healthy() -> Response:
         """The process answers."""
         return response({"status": "ok"})
 
-    @app.get("/readyz", response_model=State, responses={503: {"model": Failure}}, tags=["operation"])
+    @app.get("/readyz", response_model=State, responses=_fails(403, 503), tags=["operation"])
     async def ready() -> Response:
         """Predictions can be made and kept."""
         if not service.batcher.running:
@@ -249,7 +261,7 @@ def _add_probes(app: FastAPI, service: Service) -> None:
             raise Refused(503, str(error), {"retry-after": "5"}) from error
         return response({"status": "ready"})
 
-    @app.get("/metrics", response_class=Response, responses={401: {"model": Failure}}, tags=["operation"])
+    @app.get("/metrics", response_class=Response, responses=_fails(401, 403, 503), tags=["operation"])
     async def metrics() -> Response:
         """Counters in the text format of Prometheus."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
