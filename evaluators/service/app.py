@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from oneshot.evaluators.service import failures
 from oneshot.evaluators.service.batching import Batcher, Overloaded
 from oneshot.evaluators.service.comparison import compare
-from oneshot.evaluators.service.failures import Refused, response
+from oneshot.evaluators.service.failures import ENCODE, Refused, response
 from oneshot.evaluators.service.guard import Guard
 from oneshot.evaluators.service.hosts import Hosts
 from oneshot.evaluators.service.limits import Limits
@@ -34,6 +34,7 @@ from oneshot.evaluators.service.schema import (
     State,
     record,
 )
+from oneshot.evaluators.service.turns import encoded, in_turns
 from oneshot.evaluators.store import Stored
 from oneshot.evaluators.table import TableEvaluator
 
@@ -85,7 +86,7 @@ class Service:
     async def predict(self, archs: Sequence[Arch | str], request: Request) -> list[dict[str, Any]]:
         """The records of architectures; a string is looked up before it is parsed."""
         found: list[Row | Arch] = []
-        for place, asked in enumerate(archs):
+        async for place, asked in in_turns(enumerate(archs)):
             row = self.known.by_text.get(asked) if isinstance(asked, str) else None
             if row is None:
                 arch = self._arch(asked, place)
@@ -94,7 +95,8 @@ class Service:
         missing = list(dict.fromkeys(each for each in found if not isinstance(each, Row)))
         self.metrics.found(len(found) - len(missing), len(missing))
         new = await self._wait(missing, request) if missing else {}
-        return [record(each if isinstance(each, Row) else new[each], self.known) for each in found]
+        rows = (each if isinstance(each, Row) else new[each] for each in found)
+        return [record(row, self.known) async for row in in_turns(rows)]
 
     async def compared(self) -> dict[str, Any]:
         if self._compared is None or self._compared[0] != len(self.known):
@@ -193,7 +195,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         asked: list[Any] = [a if isinstance(a, str) else tuple(a) for a in question.architectures]
         if len(asked) > service.limits.archs:
             raise Refused(413, f"a request may ask for {service.limits.archs:,} architectures, got {len(asked):,}")
-        return response({"model": service.fingerprint, "predictions": await service.predict(asked, request)})
+        return await _listed({"model": service.fingerprint}, await service.predict(asked, request))
 
     @app.get(
         "/v1/predictions/{arch:path}", response_model=Record, responses={**BUSY, 404: {"model": Failure}},
@@ -230,8 +232,8 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
     @app.get("/v1/ranking", response_model=Ranking, responses=FAILURES, tags=["knowledge"])
     async def ranking(limit: int = Query(20, ge=1, le=most)) -> Response:
         """The best predictions known, by falling accuracy."""
-        rows = [record(row, service.known) for row in service.known.best(limit)]
-        return response({"model": service.fingerprint, "known": len(service.known), "predictions": rows})
+        rows = [record(row, service.known) async for row in in_turns(service.known.best(limit))]
+        return await _listed({"model": service.fingerprint, "known": len(service.known)}, rows)
 
     @app.get(
         "/v1/comparison", response_model=Comparison, responses={**FAILURES, 404: {"model": Failure}}, tags=["knowledge"]
@@ -284,6 +286,11 @@ def edges(space: Space) -> list[list[int]] | None:
     """The source and target node that each decision `edge A->B` names; None where a decision is no edge."""
     found = [re.fullmatch(r"edge (\d+)->(\d+)", decision.name) for decision in space.decisions]
     return [[int(m[1]), int(m[2])] for m in found if m] if all(found) else None
+
+
+async def _listed(about: Mapping[str, Any], records: Sequence[Any]) -> Response:
+    """The answer that says something of all predictions, and then lists them."""
+    return Response(f'{ENCODE(about)[:-1]},"predictions":{await encoded(records)}}}', media_type="application/json")
 
 
 def _parsed(text: str, space: Space) -> Arch | str:

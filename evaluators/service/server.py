@@ -10,7 +10,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from oneshot.evaluators.service import logs
+from oneshot.evaluators.service import logs, pauses
 from oneshot.evaluators.service.connections import RESERVE, Connections
 from oneshot.evaluators.service.limits import Limits
 
@@ -66,11 +66,17 @@ def serve(
     app: FastAPI, listening: socket.socket, grace: float, on_ready: Callable[[], None], limits: Limits | None = None
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; requests in flight have `grace` seconds to end. The process is the service's own:
-    its logging is configured."""
+    its logging is configured, and its garbage collector kept from long pauses."""
     config = configured(app, limits or Limits(), grace, logs.configuration())
+
+    def settled() -> None:
+        pauses.settle()
+        on_ready()
+
     before = signal.signal(signal.SIGTERM, _finished)
     try:
-        Server(config, on_ready).run(sockets=[listening])
+        with pauses.short():
+            Server(config, settled).run(sockets=[listening])
     finally:
         signal.signal(signal.SIGTERM, before)
 
