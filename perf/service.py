@@ -151,7 +151,7 @@ def measure_paced(
 
 
 def quantiles(latencies: list[float]) -> dict[str, float]:
-    cuts = statistics.quantiles(latencies, n=1000)
+    cuts = statistics.quantiles(latencies, n=1000, method="inclusive")
     return {"p50": cuts[499], "p99": cuts[989], "p99.9": cuts[998], "worst": max(latencies)}
 
 
