@@ -2,18 +2,22 @@
 
 Explain: "known" predictions are in the memory of the service: one client process asks for single architectures at a
 fixed rate over several connections, whether or not the answers before have come (open loop: a late answer counts from
-when its request was due), and then for batches, one after another. "unknown" predictions are evaluated: 32 clients ask
-for one architecture each, and for the next once they have the answer. Its twin is the engine itself in another process,
-called with batches of the service's own size on the same architectures. Two engines: a small supernet with one thread,
-and one that only sleeps, which leaves nothing but the service's own share.
+when its request was due), and then for batches, one after another. The process holds PyTorch and a network, as that of
+`oneshot serve` does. "empty handler" is what the same client measures, in turns, of a process without PyTorch that
+writes one ready answer to whatever it reads: the client's own share, and the machine's. "unknown" predictions are
+evaluated: 32 clients ask for one architecture each, and for the next once they have the answer. Its twin is the engine
+itself in another process, called with batches of the service's own size on the same architectures. Two engines: a small
+supernet with one thread, and one that only sleeps, which leaves nothing but the service's own share.
 Predict: parsing a request and writing its answer takes half a millisecond of Python, so 500 requests a second keep a
-third of one core busy, and what comes next waits for that long: p99 of a few milliseconds. A record takes 10
+third of one core busy, and what comes next waits for that long: p99 of a few milliseconds, unless something stops the
+process: a full collection of PyTorch's objects takes 50 or more, another thread the interpreter 5. A record takes 10
 microseconds, a batch of 500 then 5 milliseconds: 50,000 architectures a second or more. A pass of 32 unknown ones costs
 32 answers, a commit and the wait for company, 30 milliseconds together, beside 32 evaluations.
 Measure: service, engine and clients are processes of their own; the twins take turns, on new architectures each round.
-The answers must be the engine's.
+The answers must be the engine's. Quantiles are those of a round, the median over all: a p99.9 needs 5,000 requests.
 
     python perf/service.py [--rate 500] [--connections 8] [--seconds 10] [--batch 500] [--clients 32] [--rounds 3]
+    python perf/service.py --known --seconds 20 --rounds 5   # latencies alone
 """
 
 from __future__ import annotations
@@ -46,12 +50,13 @@ def main() -> None:
     small = {"channels": 4, "cells": 1, "images": 512, "image-size": 16, "sleep": 10, "threads": 1}
     for name, default in {**numbers, **small}.items():
         to.add_argument(f"--{name}", type=int, default=default)
+    to.add_argument("--known", action="store_true", help="known predictions alone")
     args = to.parse_args()
     texts = architectures(args)
     with running(clients) as (ask, _), running(engine, args, "constant") as (twin, _):
         known = measure_known(args, texts, ask, twin)
         ratios, overheads, seconds = {}, {}, {}
-        for kind in ("supernet", "sleeping"):
+        for kind in () if args.known else ("supernet", "sleeping"):
             took, processor = measure_unknown(args, texts, ask, kind)
             paired = zip(took["engine"], took["service"], strict=True)
             ratios[f"unknown, {kind}: service against engine"] = round(statistics.median(e / s for e, s in paired), 3)
@@ -106,27 +111,48 @@ def measure_known(args: argparse.Namespace, texts: list[str], ask: Any, twin: An
         running(service, args, "constant", folder, texts) as (started, number),
     ):
         port, expected = started(), dict(zip(texts, twin(texts)[1], strict=True))
-        ask("paced", port, texts, args.rate, args.connections, 2)  # warm
-        before = processor_seconds(number)
-        rounds = [ask("paced", port, texts, args.rate, args.connections, args.seconds) for _ in range(args.rounds)]
-        count = sum(len(latencies) for latencies, _ in rounds)
-        single = (processor_seconds(number) - before) / count
-        assert all(found.items() <= expected.items() for _, found in rounds)
+        shares, single = measure_paced(args, texts, ask, port, number, expected)
         ask("batches", port, texts, args.batch, 1)
         before = processor_seconds(number)
         took, found = ask("batches", port, texts, args.batch, args.seconds)
         assert found.items() <= expected.items()
         batched = (processor_seconds(number) - before) / (len(took) * args.batch)
-    shares = [statistics.quantiles(latencies, n=100) for latencies, _ in rounds]
-    seconds = {f"known, p{n}": round(statistics.median(share[n - 1] for share in shares), 5) for n in (50, 99)}
     return {
-        "seconds": {**seconds, "known, processor": round(single, 5)},
+        "seconds": {**shares, "known, processor": round(single, 5)},
         "rates": {
-            "known, requests a second": round(count / args.seconds / args.rounds, 1),
             f"known, architectures a second in batches of {args.batch}": round(len(took) * args.batch / sum(took)),
             "known, architectures a processor second": round(1 / max(batched, 1e-9)),
         },
     }
+
+
+def measure_paced(
+    args: argparse.Namespace, texts: list[str], ask: Any, port: int, number: int, expected: dict[str, float]
+) -> tuple[dict[str, float], float]:
+    """Quantiles of ours and of the empty handler, in turns, and the processor seconds of a request of ours."""
+    pace = args.rate, args.connections, args.seconds
+    took: dict[str, list[list[float]]] = {"known": [], "empty handler": []}
+    used = 0.0
+    with running(empty, ask("sample", port, texts[:1])) as (started, _):
+        ports = {"known": port, "empty handler": started()}
+        for each in ports.values():
+            ask("paced", each, texts, args.rate, args.connections, 2)  # warm
+        for n in range(args.rounds):
+            for side in sorted(ports, reverse=n % 2 == 1):
+                before = processor_seconds(number)
+                latencies, found = ask("paced", ports[side], texts, *pace)
+                took[side].append(latencies)
+                if side == "known":
+                    used += processor_seconds(number) - before
+                    assert found.items() <= expected.items()
+    shares = {side: [quantiles(latencies) for latencies in rounds] for side, rounds in took.items()}
+    found = {f"{side}, {n}": statistics.median(s[n] for s in each) for side, each in shares.items() for n in each[0]}
+    return {name: round(value, 5) for name, value in found.items()}, used / sum(map(len, took["known"]))
+
+
+def quantiles(latencies: list[float]) -> dict[str, float]:
+    cuts = statistics.quantiles(latencies, n=1000, method="inclusive")
+    return {"p50": cuts[499], "p99": cuts[989], "p99.9": cuts[998], "worst": max(latencies)}
 
 
 def measure_unknown(
@@ -162,17 +188,36 @@ def processor_seconds(number: int) -> float:
 
 
 def service(pipe: Connection, args: argparse.Namespace, kind: str, folder: str, known: list[str]) -> None:
-    """Sends its port once it answers."""
+    """Sends its port once it answers; a network is there, whoever predicts."""
     from oneshot.evaluators.service.app import create_app
     from oneshot.evaluators.service.server import bound, serve
     from oneshot.evaluators.store import Stored
 
-    evaluator = made(args, kind)
+    network = made(args, "supernet")
+    evaluator = network if kind == "supernet" else made(args, kind)
     store = Stored(evaluator, Path(folder) / "p.sqlite", chunk=PASS if not known else len(known))
     store([evaluator.space.parse(text) for text in known])
     with bound("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
         serve(create_app(store), listening, 1, lambda: pipe.send(port))
+
+
+def empty(pipe: Connection, answer: bytes) -> None:
+    """Sends its port, and the answer to whatever comes."""
+
+    class Empty(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(answer)
+
+    async def forever() -> None:
+        server = await asyncio.get_running_loop().create_server(Empty, "127.0.0.1", 0)
+        pipe.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(forever())
 
 
 def engine(pipe: Connection, args: argparse.Namespace, kind: str) -> None:
@@ -226,9 +271,10 @@ class Pretending:
 
 def clients(pipe: Connection) -> None:
     """Runs one of the coroutines below for every message."""
+    work: dict[str, Any] = {"paced": paced, "batches": batches, "asking": asking, "sample": sample}
     while True:
         name, *given = pipe.recv()
-        pipe.send(asyncio.run({"paced": paced, "batches": batches, "asking": asking}[name](*given)))
+        pipe.send(asyncio.run(work[name](*given)))
 
 
 async def paced(
@@ -261,6 +307,12 @@ async def batches(port: int, texts: Sequence[str], size: int, seconds: float) ->
         took.append(time.perf_counter() - start)
         found.update(accuracies(answer))
     return took, found
+
+
+async def sample(port: int, texts: Sequence[str]) -> bytes:
+    """An answer as it is sent, but for the headers that no client here reads."""
+    answer = await (await Client.connected(port)).ask(texts)
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(answer) + answer
 
 
 async def asking(port: int, texts: Sequence[str], count: int) -> tuple[float, dict[str, float]]:
@@ -296,10 +348,8 @@ class Client:
 
     async def ask(self, texts: Sequence[str]) -> bytes:
         body = json.dumps({"architectures": texts}).encode()
-        head = (
-            "POST /v1/predictions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        )
-        self.writer.write((head % len(body)).encode() + body)
+        head = "POST /v1/predictions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        self.writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
         status, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines if line)
         answer = await self.reader.readexactly(int(headers["content-length"]))

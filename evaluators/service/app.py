@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -16,8 +16,9 @@ from fastapi.staticfiles import StaticFiles
 from oneshot.evaluators.service import failures
 from oneshot.evaluators.service.batching import Batcher, Overloaded
 from oneshot.evaluators.service.comparison import compare
-from oneshot.evaluators.service.failures import Refused, response
+from oneshot.evaluators.service.failures import ENCODE, Refused, response
 from oneshot.evaluators.service.guard import Guard
+from oneshot.evaluators.service.hosts import Hosts
 from oneshot.evaluators.service.limits import Limits
 from oneshot.evaluators.service.metrics import Metrics
 from oneshot.evaluators.service.ranking import Known, Row
@@ -33,6 +34,7 @@ from oneshot.evaluators.service.schema import (
     State,
     record,
 )
+from oneshot.evaluators.service.turns import encoded, in_turns
 from oneshot.evaluators.store import Stored
 from oneshot.evaluators.table import TableEvaluator
 
@@ -45,8 +47,13 @@ REFRESH_SECONDS = 2.0
 INDICES = re.compile(r"\d{1,9}(,\d{1,9})*")
 LOG = logging.getLogger("oneshot.service")
 
-FAILURES: dict[int | str, dict[str, Any]] = {status: {"model": Failure} for status in (400, 401, 413, 422, 500)}
-BUSY: dict[int | str, dict[str, Any]] = {**FAILURES, **{status: {"model": Failure} for status in (408, 503, 504)}}
+
+def _fails(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Failure} for status in statuses}
+
+
+FAILURES = _fails(400, 401, 403, 413, 422, 500, 503)
+BUSY = {**FAILURES, **_fails(408, 504)}
 
 
 class Service:
@@ -79,7 +86,7 @@ class Service:
     async def predict(self, archs: Sequence[Arch | str], request: Request) -> list[dict[str, Any]]:
         """The records of architectures; a string is looked up before it is parsed."""
         found: list[Row | Arch] = []
-        for place, asked in enumerate(archs):
+        async for place, asked in in_turns(enumerate(archs)):
             row = self.known.by_text.get(asked) if isinstance(asked, str) else None
             if row is None:
                 arch = self._arch(asked, place)
@@ -88,7 +95,8 @@ class Service:
         missing = list(dict.fromkeys(each for each in found if not isinstance(each, Row)))
         self.metrics.found(len(found) - len(missing), len(missing))
         new = await self._wait(missing, request) if missing else {}
-        return [record(each if isinstance(each, Row) else new[each], self.known) for each in found]
+        rows = (each if isinstance(each, Row) else new[each] for each in found)
+        return [record(row, self.known) async for row in in_turns(rows)]
 
     async def compared(self) -> dict[str, Any]:
         if self._compared is None or self._compared[0] != len(self.known):
@@ -147,9 +155,12 @@ def create_app(
     limits: Limits | None = None,
     token: str | None = None,
     network: Mapping[str, int] | None = None,
+    hosts: Collection[str] = (),
+    open_metrics: bool = False,
 ) -> FastAPI:
     """The application over a store; predictions are in its file before they are answered.
 
+    It answers to loopback names, the address that a connection came to, and `hosts`; `/metrics` may be `open_metrics`.
     `network` is the size of the stand-alone networks (channels, cells, classes, image_size), for clients that count.
     """
     service = Service(store, truth, limits or Limits(), network)
@@ -166,7 +177,10 @@ def create_app(
     )  # fmt: skip
     app.state.service = service
     failures.install(app)
-    app.add_middleware(Guard, token=token, limits=service.limits, metrics=service.metrics)
+    opened = ("/metrics",) if open_metrics else ()
+    app.add_middleware(
+        Guard, token=token, limits=service.limits, metrics=service.metrics, hosts=Hosts(hosts), opened=opened
+    )
     _add_predictions(app, service)
     _add_knowledge(app, service)
     _add_probes(app, service)
@@ -181,7 +195,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         asked: list[Any] = [a if isinstance(a, str) else tuple(a) for a in question.architectures]
         if len(asked) > service.limits.archs:
             raise Refused(413, f"a request may ask for {service.limits.archs:,} architectures, got {len(asked):,}")
-        return response({"model": service.fingerprint, "predictions": await service.predict(asked, request)})
+        return await _listed({"model": service.fingerprint}, await service.predict(asked, request))
 
     @app.get(
         "/v1/predictions/{arch:path}", response_model=Record, responses={**BUSY, 404: {"model": Failure}},
@@ -218,8 +232,8 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
     @app.get("/v1/ranking", response_model=Ranking, responses=FAILURES, tags=["knowledge"])
     async def ranking(limit: int = Query(20, ge=1, le=most)) -> Response:
         """The best predictions known, by falling accuracy."""
-        rows = [record(row, service.known) for row in service.known.best(limit)]
-        return response({"model": service.fingerprint, "known": len(service.known), "predictions": rows})
+        rows = [record(row, service.known) async for row in in_turns(service.known.best(limit))]
+        return await _listed({"model": service.fingerprint, "known": len(service.known)}, rows)
 
     @app.get(
         "/v1/comparison", response_model=Comparison, responses={**FAILURES, 404: {"model": Failure}}, tags=["knowledge"]
@@ -233,12 +247,12 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
 
 
 def _add_probes(app: FastAPI, service: Service) -> None:
-    @app.get("/healthz", response_model=State, tags=["operation"])
+    @app.get("/healthz", response_model=State, responses=_fails(403), tags=["operation"])
     async def healthy() -> Response:
         """The process answers."""
         return response({"status": "ok"})
 
-    @app.get("/readyz", response_model=State, responses={503: {"model": Failure}}, tags=["operation"])
+    @app.get("/readyz", response_model=State, responses=_fails(403, 503), tags=["operation"])
     async def ready() -> Response:
         """Predictions can be made and kept."""
         if not service.batcher.running:
@@ -249,7 +263,7 @@ def _add_probes(app: FastAPI, service: Service) -> None:
             raise Refused(503, str(error), {"retry-after": "5"}) from error
         return response({"status": "ready"})
 
-    @app.get("/metrics", response_class=Response, responses={401: {"model": Failure}}, tags=["operation"])
+    @app.get("/metrics", response_class=Response, responses=_fails(401, 403, 503), tags=["operation"])
     async def metrics() -> Response:
         """Counters in the text format of Prometheus."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -272,6 +286,11 @@ def edges(space: Space) -> list[list[int]] | None:
     """The source and target node that each decision `edge A->B` names; None where a decision is no edge."""
     found = [re.fullmatch(r"edge (\d+)->(\d+)", decision.name) for decision in space.decisions]
     return [[int(m[1]), int(m[2])] for m in found if m] if all(found) else None
+
+
+async def _listed(about: Mapping[str, Any], records: Sequence[Any]) -> Response:
+    """The answer that says something of all predictions, and then lists them."""
+    return Response(f'{ENCODE(about)[:-1]},"predictions":{await encoded(records)}}}', media_type="application/json")
 
 
 def _parsed(text: str, space: Space) -> Arch | str:

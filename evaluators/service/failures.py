@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 CODES = {
     400: "bad_request",
     401: "unauthorized",
+    403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
     408: "timeout",
@@ -23,14 +24,15 @@ CODES = {
     503: "unavailable",
     504: "deadline",
 }
+ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""`json.dumps` would make an encoder for every answer."""
 LONGEST = 1000
 """Characters of a message: what came may be as long as a request."""
 
 
 def response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON response, in ASCII: strings that came may hold what UTF-8 cannot."""
-    body = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    return Response(body, status, dict(headers or {}), "application/json")
+    return Response(ENCODE(content), status, dict(headers or {}), "application/json")
 
 
 def failure(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:

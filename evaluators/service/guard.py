@@ -1,22 +1,27 @@
-"""What every request passes: the token, the size of its body, its deadline, the headers of its answer, the count."""
+"""What every request passes: host and origin, the token, bounds on number, size and time, headers of its answer."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from oneshot.evaluators.service.failures import Refused, failure
+from oneshot.evaluators.service.hosts import Hosts
 from oneshot.evaluators.service.limits import Limits
 from oneshot.evaluators.service.metrics import Metrics
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OPEN = ("/", "/docs", "/openapi.json", "/healthz", "/readyz")
-"""What needs no token: pages without data, and the probes; also all files of the page."""
+PAGES = ("/", "/docs", "/openapi.json")
+"""What is without data, so that anyone may link to it; also all files of the page."""
+PROBES = ("/healthz", "/readyz")
+"""What is answered also when no more requests are taken."""
+OPEN = (*PAGES, *PROBES)
+"""What needs no token; also all files of the page."""
 
 HEADERS: Mapping[str, str] = {
     "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -28,11 +33,22 @@ HEADERS: Mapping[str, str] = {
 class Guard:
     """ASGI middleware; one of Starlette's own kind would cost more than a known prediction does.
 
-    `scope["deadline"]` is when a request must be answered, by the clock of the loop.
+    `scope["deadline"]` is when a request must be answered, by the clock of the loop. `opened` are paths beside OPEN
+    that need no token.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        token: str | None,
+        limits: Limits,
+        metrics: Metrics,
+        hosts: Hosts | None = None,
+        opened: Collection[str] = (),
+    ) -> None:
         self.app, self.token, self.limits, self.metrics = app, token, limits, metrics
+        self.hosts, self.open = hosts or Hosts(), frozenset((*OPEN, *opened))
+        self.inside = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,6 +66,7 @@ class Guard:
                     headers[name] = value
             await send(message)
 
+        self.inside += 1
         try:
             refusal = self._refusal(scope)
             if refusal is not None:
@@ -57,12 +74,21 @@ class Guard:
             else:
                 await self.app(scope, self._bounded(receive, scope["deadline"]), sending)
         finally:
+            self.inside -= 1
             route: Any = getattr(scope.get("route"), "path", "other")
             self.metrics.answered(scope["method"], route, status, time.perf_counter() - start)
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
-        if self.token is not None and path not in OPEN and not path.startswith("/page/"):
+        page = path in PAGES or path.startswith("/page/")
+        came_to = (scope.get("server") or ("",))[0]
+        foreign = self.hosts.refusal(scope["headers"], came_to, scope.get("http_version", "1.1"), page)
+        if foreign is not None:
+            return failure(403, foreign)
+        if self.inside > self.limits.connections and path not in PROBES:
+            busy = f"{self.limits.connections} requests are being answered already"
+            return failure(503, busy, {"retry-after": "1", "connection": "close"})
+        if self.token is not None and not page and path not in self.open:
             scheme, _, given = headers.get("authorization", "").partition(" ")
             same = hmac.compare_digest(given.strip().encode(), self.token.encode())
             if scheme.lower() != "bearer" or not same:
@@ -74,18 +100,20 @@ class Guard:
         return None
 
     def _bounded(self, receive: Receive, deadline: float) -> Receive:
-        """Counts what comes, for a body that does not say its length, and waits for it no longer than that."""
-        came, whole = 0, False
+        """Counts what comes, for a body that does not say its length, and waits for none of its parts too long."""
+        came, whole, time_of = 0, False, asyncio.get_running_loop().time
 
         async def bounded() -> Message:
             nonlocal came, whole
             if whole:
                 return await receive()
+            idle = time_of() + self.limits.idle
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(min(deadline, idle)):
                     message = await receive()
             except TimeoutError:
-                late = f"the body of the request did not come within {self.limits.deadline:g} seconds"
+                seconds = self.limits.idle if idle < deadline else self.limits.deadline
+                late = f"the body of the request did not come within {seconds:g} seconds"
                 raise Refused(408, late, {"connection": "close"}) from None
             whole = not message.get("more_body", False)
             came += len(message.get("body", b""))

@@ -20,6 +20,10 @@ class Limits:
     """Architectures in one pass of the evaluator, which are committed together."""
     deadline: float = 60.0
     """Seconds until a request is answered, with an error if need be."""
+    connections: int = 512
+    """Requests that are answered at the same time, and connections that are kept (a few more, for probes)."""
+    idle: float = 10.0
+    """Seconds that a connection may take to ask, and the body of a request from one part to the next."""
     gather: float = 0.005
     """Seconds that a pass waits for company."""
 

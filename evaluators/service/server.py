@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from oneshot.evaluators.service.failures import failure
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from oneshot.evaluators.service import logs, pauses
+from oneshot.evaluators.service.connections import RESERVE, Connections
+from oneshot.evaluators.service.limits import Limits
+
+try:
+    import resource
+except ImportError:  # Windows, which counts sockets apart
+    resource = None
+
+AT_ONCE = 32
+"""Connections that asyncio takes in one turn, before it makes room for any: more at once could need too many files."""
+WAITING = 1024
+"""Connections that the system holds until they are taken."""
+FILES = 64 + 3 * AT_ONCE
+"""Files that are needed beside those of connections."""
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -27,32 +40,50 @@ def bound(host: str, port: int) -> socket.socket:
     return made
 
 
-def serve(app: FastAPI, listening: socket.socket, grace: float, on_ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM or Ctrl-C; requests in flight have `grace` seconds to end."""
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, lifespan="on", http=Http,
-        timeout_graceful_shutdown=round(grace) or 1,
+def affordable(connections: int) -> int:
+    """As many of the connections as this process may have files for; it is let have more files where it can be."""
+    if resource is None:
+        return connections
+    needed = connections + RESERVE + FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return max(connections - (needed - soft), 1)
+    return connections
+
+
+def configured(app: FastAPI, limits: Limits, grace: float, log_config: dict[str, Any] | None = None) -> uvicorn.Config:
+    """How uvicorn serves an application here: bounded connections, no web sockets, no line a request."""
+    http: Any = Connections(limits)
+    return uvicorn.Config(
+        app, http=http, ws="none", lifespan="on", backlog=AT_ONCE, timeout_graceful_shutdown=round(grace) or 1,
+        log_config=log_config, access_log=False, server_header=False, proxy_headers=False,
     )  # fmt: skip
+
+
+def serve(
+    app: FastAPI, listening: socket.socket, grace: float, on_ready: Callable[[], None], limits: Limits | None = None
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests in flight have `grace` seconds to end. The process is the service's own:
+    its logging is configured, and its garbage collector kept from long pauses."""
+    config = configured(app, limits or Limits(), grace, logs.configuration())
+
+    def settled() -> None:
+        pauses.settle()
+        on_ready()
+
     before = signal.signal(signal.SIGTERM, _finished)
     try:
-        _Server(config, on_ready).run(sockets=[listening])
+        with pauses.short():
+            Server(config, settled).run(sockets=[listening])
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-class Http(AutoHTTPProtocol):  # pyright: ignore[reportGeneralTypeIssues, reportUntypedBaseClass]
-    """What is no HTTP is refused in the shape of all failures."""
+class Server(uvicorn.Server):
+    """Uvicorn's, which says when it is ready; the system holds connections for it that it has not taken yet."""
 
-    transport: asyncio.Transport
-
-    def send_400_response(self, msg: str) -> None:
-        answer = failure(400, msg, {"connection": "close"})
-        head = b"".join(b"%b: %b\r\n" % header for header in answer.raw_headers)
-        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + head + b"\r\n" + answer.body)
-        self.transport.close()
-
-
-class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
@@ -60,6 +91,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            for each in sockets or []:
+                each.listen(WAITING)
             self._on_ready()
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oneshot.cli.evaluator import network_size
 from oneshot.cli.options import add_machine, device, parser
-
-if TYPE_CHECKING:
-    pass
 
 EXAMPLE = "oneshot serve runs/paper-1 --benchmark nasbench201"
 
@@ -20,16 +18,25 @@ def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
     from oneshot.evaluators.service.app import create_app
     from oneshot.evaluators.service.limits import Limits, read_token
-    from oneshot.evaluators.service.server import bound, serve
+    from oneshot.evaluators.service.server import affordable, bound, serve
     from oneshot.evaluators.store import Stored
     from oneshot.evaluators.supernet import of_run
     from oneshot.runs.run import open_run
 
-    limits = Limits(batch=args.batch, queue=args.queue, archs=args.max_archs, deadline=args.deadline)
+    limits = Limits(
+        batch=args.batch, queue=args.queue, archs=args.max_archs, deadline=args.deadline,
+        connections=affordable(args.connections), idle=args.idle,
+    )  # fmt: skip
+    if limits.connections < args.connections:
+        few = f"this process may open too few files: at most {limits.connections} connections"
+        print(f"oneshot serve: {few}", file=sys.stderr)
     token = read_token(args.token_file) if args.token_file is not None else None
     with bound(args.host, args.port) as listening:
+        if token is None and not args.without_token:
+            _only_here(listening, args.host)
         run = open_run(args.run, args.data_dir, device(args))
         evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images)
+        hosts = [*args.allow_host, *([args.host] if args.host else [])]
         path = args.store or Path(args.run) / "predictions.sqlite"
         store = Stored(evaluator, path, limits.batch, timeout=limits.deadline / 2)  # to say why, before it is over
         app = create_app(
@@ -38,14 +45,13 @@ def main(argv: Sequence[str]) -> None:
             limits,
             token,
             network_size(run.config, run.valid, run.dataset.classes),
+            hosts,
+            args.open_metrics,
         )
         host = f"[{args.host}]" if ":" in args.host else args.host
         address = f"http://{host}:{listening.getsockname()[1]}"
-        if args.host not in ("127.0.0.1", "::1", "localhost") and token is None:
-            print(
-                f"oneshot serve: {args.host} is open to other machines, and there is no --token-file", file=sys.stderr
-            )
-        serve(app, listening, limits.deadline + 5, lambda: print(f"{args.run} answers at {address}", flush=True))
+        told = f"{args.run} answers at {address}"
+        serve(app, listening, limits.deadline + 5, lambda: print(told, flush=True), limits)
 
 
 def _arguments(argv: Sequence[str]) -> Any:
@@ -57,6 +63,11 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--port", type=int, default=8000, help="port to listen on, 0 for a free one")
     secret = "file with a token that requests must bring: `Authorization: Bearer TOKEN`"
     to.add_argument("--token-file", type=Path | None, default=None, help=secret)
+    alone = "answer other machines without a token, too"
+    to.add_argument("--without-token", action="store_true", help=alone)
+    to.add_argument("--open-metrics", action="store_true", help="/metrics needs no token")
+    names = "name by which the service may be asked, beside its address and localhost: gpu.example.org, *.example.org"
+    to.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=names + ", *; repeatable")
     to.add_argument("--batch-norm", type=str, default="ema-20", help="as in `oneshot predict`")
     to.add_argument("--batch-size", type=int, default=256, help="of recalibration and validation")
     to.add_argument("--images", type=int, default=0, help="validate on the first so many validation images, 0 for all")
@@ -68,8 +79,20 @@ def _arguments(argv: Sequence[str]) -> Any:
     )
     to.add_argument("--max-archs", type=int, default=10_000, help="architectures in one request")
     to.add_argument("--deadline", type=float, default=60.0, help="seconds within which a request is answered")
+    to.add_argument("--connections", type=int, default=512, help="that are kept, and requests answered, at a time")
+    quiet = "seconds after which a connection that asks nothing, or half a question, is closed"
+    to.add_argument("--idle", type=float, default=10.0, help=quiet)
     add_machine(to)
     return to.parse_args(list(argv))
+
+
+def _only_here(listening: socket.socket, host: str) -> None:
+    """ValueError where other machines reach the socket."""
+    from oneshot.evaluators.service.hosts import is_loopback
+
+    if not is_loopback(listening.getsockname()[0]):
+        wanted = "give a --token-file, or --without-token to answer anybody"
+        raise ValueError(f"--host {host!r} is open to other machines: {wanted}")
 
 
 def _truth(args: Any, space: Any) -> Any:

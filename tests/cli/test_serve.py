@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
+import resource
 import signal
+import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +162,11 @@ def _digits() -> list[str]:
         ("--benchmark nasbench301 --port 0", ["looked for"]),
         ("--token-file {empty} --port 0", ["holds no token"]),
         ("--token-file {empty}x --port 0", ["No such file"]),
+        ("--host 0.0.0.0 --port 0", ["'0.0.0.0' is open to other machines", "--token-file", "--without-token"]),
+        ("--host :: --port 0", ["open to other machines"]),
+        ("--allow-host http://x --port 0", ["expected the name of a host"]),
+        ("--connections 0 --port 0", ["connections must be more than 0, got 0"]),
+        ("--idle 0 --port 0", ["idle must be more than 0, got 0"]),
     ],
 )
 def test_bad_input(
@@ -164,6 +174,47 @@ def test_bad_input(
 ) -> None:
     (tmp_path / "empty").write_text("\n")
     fails(capsys, f"serve {run} {options.format(empty=tmp_path / 'empty')}", *words)
+
+
+def test_all_addresses_for_those_who_mean_it(run: Path, tmp_path: Path) -> None:
+    options = "--host 0.0.0.0 --without-token --allow-host gpu.example.org --allow-host *.lab.example"
+    with serving(run, f"{options} --store {tmp_path / 'p.sqlite'}") as (_, url):
+        port = int(url.rpartition(":")[2])
+
+        def status(host: str) -> int:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", "/v1/model", headers={"host": host})
+            return connection.getresponse().status
+
+        names = "gpu.example.org", "a.lab.example", f"localhost:{port}", "0.0.0.0", "pages.example", "lab.example"
+        assert [status(name) for name in names] == [200, 200, 200, 200, 403, 403]
+
+
+def test_sockets_that_send_nothing_where_files_are_few(run: Path, tmp_path: Path) -> None:
+    """More sockets than the process may open files: it answers, and its log stays small."""
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "oneshot", *f"serve {run} --port 0 --threads 1".split()]
+    few = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (256, 256))
+    with log.open("w") as errors, ExitStack() as stack:
+        process = stack.enter_context(
+            subprocess.Popen(
+                [*command, "--store", str(tmp_path / "p.sqlite")], stdout=subprocess.PIPE, stderr=errors, text=True,
+                preexec_fn=few,
+            )
+        )  # fmt: skip
+        stack.callback(process.kill)
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        address = "127.0.0.1", int(url.rpartition(":")[2])
+        for i in range(300):
+            connection = stack.enter_context(socket.create_connection(address, timeout=20))
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: lo" if i % 2 else b"")
+        for _ in range(5):
+            start = time.monotonic()
+            assert ask(f"{url}/healthz") == {"status": "ok"}
+            assert time.monotonic() - start < 1
+    assert "too few files" in log.read_text()
+    assert log.stat().st_size < 10_000
 
 
 def test_a_port_in_use_and_a_missing_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

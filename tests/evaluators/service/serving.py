@@ -12,13 +12,12 @@ from typing import Any, TypeVar
 
 import httpx
 import numpy as np
-import uvicorn
 from fastapi import FastAPI
 from oneshot.benchmarks.table import Benchmark, write
 from oneshot.evaluators.base import Prediction, Predictions
 from oneshot.evaluators.service.app import create_app
 from oneshot.evaluators.service.limits import Limits
-from oneshot.evaluators.service.server import Http, bound
+from oneshot.evaluators.service.server import Server, bound, configured
 from oneshot.evaluators.store import Stored
 from oneshot.evaluators.table import TableEvaluator
 
@@ -77,7 +76,8 @@ class Served:
         self.evaluator = evaluator or Counting()
         limits = {"batch": 8, **limits}
         self.store = Stored(self.evaluator, folder / "p.sqlite", limits["batch"], timeout)
-        self.app = create_app(self.store, TableEvaluator(truth) if truth else None, Limits(**limits), token)
+        given = {"hosts": limits.pop("hosts", ("service",)), "open_metrics": limits.pop("open_metrics", False)}
+        self.app = create_app(self.store, TableEvaluator(truth) if truth else None, Limits(**limits), token, **given)
         self.service = self.app.state.service
 
     @asynccontextmanager
@@ -116,10 +116,10 @@ def failed(answer: httpx.Response, status: int, words: str = "") -> None:
 
 
 @contextmanager
-def listening(app: FastAPI) -> Iterator[str]:
+def listening(app: FastAPI, **limits: Any) -> Iterator[str]:
     """The address of an application that answers on a socket, in a thread."""
     with bound("127.0.0.1", 0) as socket:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", http=Http, timeout_graceful_shutdown=5))
+        server = Server(configured(app, Limits(**limits), grace=5), lambda: None)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
         thread.start()
         try:

@@ -310,7 +310,7 @@ def test_a_client_that_leaves_takes_its_work_along(tmp_path: Path) -> None:
 
         async def send(message: Any) -> None: ...
 
-        headers = [(b"content-type", b"application/json")]
+        headers = [(b"content-type", b"application/json"), (b"host", b"service")]
         scope = {"type": "http", "method": "POST", "path": "/v1/predictions", "headers": headers, "query_string": b""}
         leaving = asyncio.create_task(served.app({**scope, "scheme": "http", "root_path": ""}, receive, send))
         await until(lambda: served.service.batcher.waiting == 4)

@@ -56,7 +56,8 @@ def ask(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    pairs = [(name.encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
+    given = {"host": "localhost", **(headers or {})}
+    pairs = [(name.encode(), value.encode("latin-1")) for name, value in given.items()]
     scope = {"type": "http", "method": "POST", "path": path, "headers": pairs}
     asyncio.run(Guard(app, token, Limits(**limits), metrics)(scope, receive, send))
     start, *rest = sent
@@ -113,6 +114,16 @@ def test_a_body_that_does_not_come() -> None:
     with pytest.raises(Refused, match=r"did not come within 0\.05 seconds") as caught:
         ask(Reading(), parts=(b"1", None), deadline=0.05)  # pyright: ignore[reportArgumentType]
     assert caught.value.status_code == 408
+    with pytest.raises(Refused, match=r"did not come within 0\.04 seconds"):
+        ask(Reading(), parts=(b"1", None), idle=0.04)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_foreign_host_is_refused_before_all_else() -> None:
+    status, headers, body, metrics = ask(Reading(AssertionError()), headers={"host": "pages.example"}, token="token")
+    assert status == 403
+    assert HEADERS.items() <= headers.items()
+    assert "pages.example" in json.loads(body)["error"]["message"]
+    assert 'route="other",status="403"' in metrics
 
 
 def test_other_protocols_pass() -> None:
