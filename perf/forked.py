@@ -18,9 +18,8 @@ from typing import Any
 
 def warm() -> None:
     """Import whatever a command imports, and start no thread."""
-    libraries = (
-        "torch.utils.tensorboard pandas pyarrow.parquet pyarrow.csv scipy.stats sklearn.datasets PIL.Image uvicorn"
-    )
+    libraries = "tensorboard.summary.writer.record_writer pandas pyarrow.parquet pyarrow.csv scipy.stats"
+    libraries += " sklearn.datasets PIL.Image uvicorn pymoo.algorithms.moo.nsga2"
     for name in libraries.split():
         importlib.import_module(name)
     for package in ("oneshot", "oneshot.benchmarks", "oneshot.evaluators"):

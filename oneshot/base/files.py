@@ -71,8 +71,7 @@ def _alone(lock: Path, target: Path) -> Iterator[None]:
         warnings.warn(f"{target}: this file system has no locks; let nobody else write there", stacklevel=4)
     _held.add(lock)
     try:
-        with suppress(OSError):  # a full disk: the lock holds without a name on it
-            lock.write_text(json.dumps(_ourselves()), encoding="utf-8")
+        _sign(lock)
         yield
     finally:
         _held.discard(lock)
@@ -81,11 +80,14 @@ def _alone(lock: Path, target: Path) -> Iterator[None]:
         held.release()
 
 
-def _ourselves() -> dict[str, Any]:
+def _sign(lock: Path) -> None:
+    """Who we are, into a lock that we hold; on a full disk it holds without."""
     program = Path(sys.argv[0])
     name = program.parent.name if program.name == "__main__.py" else program.name
-    since = time.strftime("%Y-%m-%d %H:%M:%S")
-    return {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "command": [name, *sys.argv[1:]]}
+    since, command = time.strftime("%Y-%m-%d %H:%M:%S"), [name, *sys.argv[1:]]
+    who = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "command": command}
+    with suppress(OSError):
+        lock.write_text(json.dumps(who), encoding="utf-8")
 
 
 def _holder(lock: Path) -> str:

@@ -6,12 +6,11 @@ import multiprocessing
 import os
 import signal
 import sqlite3
-import subprocess
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from oneshot.evaluators.base import Prediction, Predictions
@@ -19,6 +18,9 @@ from oneshot.evaluators.store import Stored
 
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import CONV
+
+if TYPE_CHECKING:
+    from tests.conftest import SmallDisk
 
 ARCHS = list(CONV)
 
@@ -121,43 +123,24 @@ def test_a_full_disk_keeps_nothing_from_being_read(tmp_path: Path, request: pyte
     assert not again.asked
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KiB."""
-    if (
-        os.geteuid()
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", tmp_path], check=False).returncode
-    ):
-        pytest.skip("only root can mount a small file system")
-    yield tmp_path
-    subprocess.run(["umount", "--lazy", tmp_path], check=True)
-
-
-def fill(path: Path) -> None:
-    """To the last byte of the file system."""
-    with suppress(OSError), path.open("wb", buffering=0) as file:
-        while True:
-            file.write(b"x" * 256)
-
-
 @pytest.mark.parametrize("killed", [False, True])
-def test_a_disk_without_a_free_byte(small_disk: Path, killed: bool) -> None:
+def test_a_disk_without_a_free_byte(small_disk: SmallDisk, killed: bool) -> None:
     """Also where a killed process left SQLite's log, in which the predictions still are."""
-    path, filler = small_disk / "p.sqlite", small_disk / "filler"
+    path = small_disk.path / "p.sqlite"
     if killed:
         process = multiprocessing.get_context("fork").Process(target=_killed_while_held, args=(path,))
         process.start()
         process.join()
-        assert (small_disk / "p.sqlite-wal").stat().st_size > 0
-        (small_disk / "p.sqlite-shm").unlink()
+        assert (small_disk.path / "p.sqlite-wal").stat().st_size > 0
+        (small_disk.path / "p.sqlite-shm").unlink()
     else:
         Stored(Counting(), path)(ARCHS[:8])
-    fill(filler)
+    small_disk.fill()
     evaluator = Counting()
     with pytest.warns(UserWarning, match=r"p\.sqlite cannot be written, so predictions are not kept"):
         assert Stored(evaluator, path)(ARCHS[:9]).accuracy.tolist() == list(range(9))
     assert evaluator.asked == ARCHS[8:9]
-    filler.unlink()
+    small_disk.free()
     evaluator = Counting()
     assert Stored(evaluator, path)(ARCHS[:9]).accuracy.tolist() == list(range(9))
     assert evaluator.asked == ARCHS[8:9]
@@ -171,13 +154,12 @@ def _killed_while_held(path: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_without_a_file_predictions_go_on(small_disk: Path) -> None:
-    filler = small_disk / "filler"
-    fill(filler)
+def test_without_a_file_predictions_go_on(small_disk: SmallDisk) -> None:
+    small_disk.fill()
     with pytest.warns(UserWarning, match="are not kept"):
-        stored = Stored(Counting(), small_disk / "p.sqlite")
+        stored = Stored(Counting(), small_disk.path / "p.sqlite")
     assert stored(ARCHS[:3]).accuracy.tolist() == [0, 1, 2]
-    filler.unlink()
+    small_disk.free()
     assert stored(ARCHS[:3]).accuracy.tolist() == [0, 1, 2]
     assert stored.count() == 3
 
