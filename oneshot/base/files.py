@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -21,6 +22,8 @@ LOCK = ".lock"
 """What a folder's writer locks, in it."""
 TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 """How `replacing` names what is not yet whole."""
+LOCKLESS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+"""What file systems say that have no locks."""
 PATIENCE = 0.5
 """Seconds to wait for a writer who is just leaving."""
 
@@ -67,7 +70,9 @@ def _alone(lock: Path, target: Path) -> Iterator[None]:
         held.acquire()
     except Timeout:
         raise BlockingIOError(f"{target} is being written by {_holder(lock)}; wait for it or choose another") from None
-    except NotImplementedError:
+    except OSError as error:
+        if error.errno not in LOCKLESS:
+            raise OSError(error.errno, error.strerror, str(target)) from error
         warnings.warn(f"{target}: this file system has no locks; let nobody else write there", stacklevel=4)
     _held.add(lock)
     try:

@@ -158,6 +158,16 @@ def test_a_lock_that_says_nothing_is_a_lock(tmp_path: Path) -> None:
             pass
 
 
+def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", lacking)
+    with pytest.warns(UserWarning, match="new: this file system has no locks"), writing_in(tmp_path / "new"):
+        write_text(tmp_path / "new" / "file", "x")
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["file"]
+
+
 def test_a_folder_that_stays_empty_is_taken_away_again(tmp_path: Path) -> None:
     with writing_in(tmp_path / "new"):
         assert (tmp_path / "new").is_dir()
@@ -225,6 +235,8 @@ def test_a_full_disk_is_told_by_the_name_of_the_file(tmp_path: Path, monkeypatch
         raise OSError("out of bytes")
     with pytest.raises(FileNotFoundError, match=re.escape(f"'{tmp_path / 'missing' / 'c'}'")):
         write_text(tmp_path / "missing" / "c", "x")
+    with pytest.raises(OSError, match=r"'.*a\.json/c'"), writing(tmp_path / "a.json" / "c"):
+        pass
     with pytest.raises(FileNotFoundError, match="'elsewhere'"), replacing(tmp_path / "d"):
         raise FileNotFoundError(errno.ENOENT, "none", "elsewhere")
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
