@@ -256,8 +256,11 @@ def killed_service(name: str, made: Path, folder: Path, kills: int, rng: random.
         for _ in range(min(rng.randint(1, 10), kills - outcome.kills)):
             port = free_port()
             pid = start(f"serve run --port {port} --device cpu --threads 1 --batch-size 500 --batch-norm inherit", cut)
-            asked = apart(ask, port, strings, rng.uniform(0, 1.5), rng.random(), pid)
-            os.waitpid(pid, 0)
+            try:
+                asked = apart(ask, port, strings, rng.uniform(0, 1.5), rng.random(), pid)
+            finally:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
             if asked is None:
                 outcome.unusable.append(f"{name}: {said(cut)}")
             outcome.kills, answered = outcome.kills + 1, answered | (asked or set())
