@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from oneshot.benchmarks.table import Benchmark, write
 
+from oneshot.base.files import append_line, writing
 from oneshot.base.provenance import differences
 from oneshot.space import Arch, Space
 
@@ -24,6 +26,8 @@ Measure = Callable[[Arch, int], Mapping[str, float]]
 """Trains one architecture with one seed; must be picklable. Returns at least test_accuracy and valid_accuracy."""
 Pool = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]]
 """Calls a function with each of the tuples; number and result of each, as they come."""
+
+KEPT = "it is left as it is: move it away, or choose another target"
 
 
 def create(
@@ -43,7 +47,8 @@ def create(
 
     `workers` are so many processes here, or a pool of them such as a cluster. `protocol` is what the results depend on;
     `notes` stand beside it in the table's metadata. Finished trainings stand in `TARGET.journal`: the same call
-    continues from it, another one's journal is refused with a ValueError that names the difference. `on_start` is told
+    continues from it, another one's journal or table is refused with a ValueError that names the difference, and a
+    finished table is returned as it is. One process at a time makes a table (BlockingIOError). `on_start` is told
     how many were finished before, `on_result` is called after each new one. Columns: `PREFIX_test`, `PREFIX_valid`
     (means over the seeds, percent), `PREFIX_test_seedN`, `seconds` (of one training); those of validation images are
     left out where these are the test images, and would look like a perfect ceiling.
@@ -51,67 +56,108 @@ def create(
     target = Path(target)
     if not archs or not seeds:
         raise ValueError(f"a table needs architectures and seeds, got {len(archs)} and {len(seeds)}")
-    journal = Journal(target.with_name(target.name + ".journal"), {"space": space.name, **protocol})
-    wanted = [(arch, seed) for arch in archs for seed in seeds]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    pool = partial(_processes, workers=workers) if isinstance(workers, int) else workers
+    with writing(target):
+        path, header = target.with_name(target.name + ".journal"), {"space": space.name, **protocol}
+        if target.exists():
+            table = _finished(target, space, archs, seeds, protocol)
+            with suppress(ValueError):  # somebody else's
+                if path.exists():  # a kill came between the table and this
+                    Journal(path, header).path.unlink()
+            on_start(len(archs) * len(seeds))
+            return table
+        journal = Journal(path, header)
+        _measure(journal, space, archs, seeds, measure, pool, on_start, on_result)
+        results = [[journal.results[space.format(arch), seed] for seed in seeds] for arch in archs]
+        columns = _columns(results, seeds, prefix)
+        roles = {"truth": f"{prefix}_test"}
+        if f"{prefix}_valid" in columns:
+            roles["ceiling"] = f"{prefix}_valid"
+        metadata = {**notes, **roles, "seeds": list(seeds), "protocol": dict(protocol)}
+        table = write(target, archs, columns, space, metadata)
+        journal.path.unlink()
+        return table
+
+
+def _measure(
+    journal: Journal,
+    space: Space,
+    archs: Sequence[Arch],
+    seeds: Sequence[int],
+    measure: Measure,
+    pool: Pool,
+    on_start: Callable[[int], None],
+    on_result: Callable[[], None],
+) -> None:
+    """Into the journal whatever it lacks."""
     names = {arch: space.format(arch) for arch in archs}
+    wanted = [(arch, seed) for arch in archs for seed in seeds]
     open_tasks = [(arch, seed) for arch, seed in wanted if (names[arch], seed) not in journal.results]
     on_start(len(wanted) - len(open_tasks))
-    pool = partial(_processes, workers=workers) if isinstance(workers, int) else workers
     for number, result in pool(measure, open_tasks):
         arch, seed = open_tasks[number]
         journal.add(names[arch], seed, result)
         on_result()
-    columns = _columns([[journal.results[names[arch], seed] for seed in seeds] for arch in archs], seeds, prefix)
-    roles = {"truth": f"{prefix}_test"}
-    if f"{prefix}_valid" in columns:
-        roles["ceiling"] = f"{prefix}_valid"
-    metadata = {**notes, **roles, "seeds": list(seeds), "protocol": dict(protocol)}
-    table = write(target, archs, columns, space, metadata)
-    journal.path.unlink()
+
+
+def _finished(
+    target: Path, space: Space, archs: Sequence[Arch], seeds: Sequence[int], protocol: Mapping[str, Any]
+) -> Benchmark:
+    """The table that the same call made before; ValueError where it is another, which is not overwritten."""
+    table = Benchmark.open(target)
+    asked = {"space": space.name, "seeds": list(seeds), "protocol": dict(protocol), "architectures": len(archs)}
+    kept = {key: table.metadata.get(key) for key in ("seeds", "protocol")}
+    there = {"space": table.space.name, **kept, "architectures": len(table)}
+    changed = list(differences(there, json.loads(json.dumps(asked))))
+    if not changed and {*table.strings} != {space.format(arch) for arch in archs}:
+        changed = ["other architectures"]
+    if changed:
+        told = "; ".join(changed)
+        raise ValueError(f"{target} is a table made otherwise: {told}; move it away, or choose another target")
     return table
 
 
 class Journal:
-    """Finished trainings, one JSON line each, on disk before they count."""
+    """Finished trainings, one JSON line each, on disk before they count; its header says of which table.
+
+    ValueError where the file is no such journal, or another table's: it is left as it is.
+    """
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
         self.results: dict[tuple[str, int], dict[str, float]] = {}
         header = json.loads(json.dumps(header))
-        lines = path.read_bytes().split(b"\n") if path.exists() else []
-        whole = lines[:-1]  # what follows the last line break was cut short
-        if not whole:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"")
-            self._append({"header": header})
+        begun = json.dumps({"header": header})
+        content = path.read_bytes() if path.exists() else b""
+        if b"\n" not in content and begun.encode().startswith(content):
+            path.write_bytes(b"")  # what there may be of it was cut short
+            append_line(path, begun)
             return
-        there = self._entries(whole[:1], 1, "header")[0]["header"]
+        *whole, rest = content.split(b"\n")  # what follows the last line break was cut short
+        there = self._header(whole)
         if there != header:
             changed = "; ".join(differences(there, header))
             raise ValueError(f"{path} belongs to a table made otherwise: {changed}; remove it or choose another target")
-        for row in self._entries(whole[1:], 2, "arch", "seed", "result"):
-            self.results[row["arch"], row["seed"]] = row["result"]
-        if lines[-1]:
-            os.truncate(path, sum(len(line) + 1 for line in whole))
-
-    def _entries(self, lines: Sequence[bytes], first: int, *keys: str) -> list[dict[str, Any]]:
-        entries = []
-        for number, line in enumerate(lines, first):
+        for number, line in enumerate(whole[1:], 2):
             try:
-                entries.append({key: json.loads(line)[key] for key in keys})
-            except (ValueError, KeyError, TypeError):
-                raise ValueError(f"line {number} of {self.path} is no journal entry; remove the file") from None
-        return entries
+                row = json.loads(line)
+                self.results[row["arch"], row["seed"]] = dict(row["result"])
+            except (ValueError, KeyError, TypeError, RecursionError):
+                raise ValueError(f"line {number} of {path} is no journal entry; {KEPT}") from None
+        if rest:
+            os.truncate(path, len(content) - len(rest))
+
+    def _header(self, lines: Sequence[bytes]) -> Any:
+        try:
+            return json.loads(lines[0])["header"]
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+            told = f"line 1 of {self.path} is no journal entry: it is no journal of a table; {KEPT}"
+            raise ValueError(told) from None
 
     def add(self, arch: str, seed: int, result: Mapping[str, float]) -> None:
-        self._append({"arch": arch, "seed": seed, "result": dict(result)})
+        append_line(self.path, json.dumps({"arch": arch, "seed": seed, "result": dict(result)}))
         self.results[arch, seed] = dict(result)
-
-    def _append(self, row: Mapping[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
 
 
 def _processes(work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[tuple[int, Any]]:

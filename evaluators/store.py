@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -22,6 +23,14 @@ CREATE TABLE IF NOT EXISTS predictions (
     PRIMARY KEY (key, arch)
 ) WITHOUT ROWID;
 """
+UNWRITABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR}
+WAYS = (
+    ("", "PRAGMA query_only=1"),
+    ("", "PRAGMA locking_mode=EXCLUSIVE"),
+    ("?mode=ro", "PRAGMA query_only=1"),
+    ("?immutable=1", "PRAGMA query_only=1"),
+)
+"""To read a file, the usual one first: the second needs no shared index beside it, the last not even its log."""
 
 
 class Stored:
@@ -29,7 +38,9 @@ class Stored:
 
     Every `chunk` predictions are committed together, or as many of those still to be made as a function says, or every
     part of an evaluator that has `stream`. Several processes may share the file, and wait `timeout` seconds for each
-    other at most. ValueError where the file is damaged or no such database; OSError where it cannot be written.
+    other at most. Where it cannot be written, as on a full disk, what it holds is read all the same, and a warning says
+    that new predictions are not kept. ValueError where the file is damaged or no such database; OSError where there is
+    no folder for it, or others keep it busy.
     """
 
     def __init__(
@@ -41,12 +52,12 @@ class Stored:
     ) -> None:
         self.evaluator, self.path, self.chunk, self.timeout = evaluator, Path(path), chunk, timeout
         self.space = evaluator.space
-        document = json.dumps({"space": self.space.name, "protocol": evaluator.protocol}, sort_keys=True)
-        self._key = fingerprint(document)
-        with self._connection() as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.executescript(SCHEMA)
-            connection.execute("INSERT OR IGNORE INTO protocols VALUES (?, ?)", (self._key, document))
+        self._document = json.dumps({"space": self.space.name, "protocol": evaluator.protocol}, sort_keys=True)
+        self._key = fingerprint(self._document)
+        self._warned = False
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"{self.path} cannot be used: there is no folder {self.path.parent}")
+        self._write(())
 
     @property
     def protocol(self) -> dict[str, Any]:
@@ -85,14 +96,14 @@ class Stored:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Within the block SQLite's log stays beside the file: clearing it takes longer than writing to it."""
-        with self._connection() as connection:
-            connection.execute("SELECT key FROM protocols LIMIT 1").fetchall()
+        with self._reading():
             yield
 
     def count(self) -> int:
         """How many predictions of this protocol the file holds."""
-        with self._connection() as connection:
-            return connection.execute("SELECT COUNT(*) FROM predictions WHERE key = ?", (self._key,)).fetchone()[0]
+        with self._reading() as connection:
+            found = connection.execute("SELECT COUNT(*) FROM predictions WHERE key = ?", (self._key,)).fetchone()
+        return found[0]
 
     def everything(self) -> dict[str, Prediction]:
         """Every prediction of this protocol, another process's too, by the string of its architecture."""
@@ -100,7 +111,7 @@ class Stored:
 
     def _read(self, condition: str, *values: str) -> dict[str, Prediction]:
         query = f"SELECT arch, accuracy, loss, images FROM predictions WHERE key = ?{condition}"
-        with self._connection() as connection:
+        with self._reading() as connection:
             rows = connection.execute(query, (self._key, *values)).fetchall()
         return {text: Prediction(*numbers) for text, *numbers in rows}
 
@@ -116,16 +127,58 @@ class Stored:
             (self._key, self.space.format(arch), value.accuracy, value.loss, value.images)
             for arch, value in zip(archs, values, strict=True)
         ]
-        with self._connection() as connection:
-            connection.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?)", rows)
+        self._write(rows)
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """A connection whose changes are committed at the end of the block."""
+    def _write(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Commit rows, and the protocol and the tables where they are missing; a warning where there is no room."""
         try:
             with closing(sqlite3.connect(self.path, timeout=self.timeout)) as connection, connection:
-                yield connection
-        except sqlite3.OperationalError as error:
-            raise OSError(f"{self.path} cannot be used: {error}") from error
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.executescript(SCHEMA)
+                connection.execute("INSERT OR IGNORE INTO protocols VALUES (?, ?)", (self._key, self._document))
+                connection.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?)", rows)
         except sqlite3.DatabaseError as error:
-            raise ValueError(f"{self.path} is no intact database of predictions: {error}") from error
+            if not _unwritable(error):
+                raise self._told(error) from error
+            if not self._warned:
+                warnings.warn(f"{self.path} cannot be written, so predictions are not kept: {error}", stacklevel=2)
+            self._warned = True
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that finds what is in the file, even where nothing more can be written beside it."""
+        with closing(self._opened()) as connection:
+            try:
+                yield connection
+            except sqlite3.DatabaseError as error:
+                raise self._told(error) from error
+
+    def _opened(self) -> sqlite3.Connection:
+        """In the first of the ways that works; an empty one where the file could not even be begun."""
+        failed: sqlite3.DatabaseError | None = None
+        for options, pragma in WAYS if self.path.exists() else ():
+            connection = sqlite3.connect(self.path.resolve().as_uri() + options, uri=True, timeout=self.timeout)
+            try:
+                connection.execute(pragma)
+                connection.execute("SELECT key FROM predictions LIMIT 1").fetchall()
+                return connection
+            except sqlite3.DatabaseError as error:
+                connection.close()
+                failed = error
+                if not _unwritable(error):
+                    break
+        if failed is not None and "no such table" not in str(failed):
+            raise self._told(failed) from failed
+        connection = sqlite3.connect(":memory:")
+        connection.executescript(SCHEMA)
+        return connection
+
+    def _told(self, error: sqlite3.DatabaseError) -> Exception:
+        if isinstance(error, sqlite3.OperationalError):
+            return OSError(f"{self.path} cannot be used: {error}")
+        return ValueError(f"{self.path} is no intact database of predictions: {error}")
+
+
+def _unwritable(error: sqlite3.DatabaseError) -> bool:
+    """Whether the place is at fault: full, read-only, or without room for what SQLite keeps beside a file."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in UNWRITABLE

@@ -23,6 +23,7 @@ from oneshot.benchmarks.index import KEY_COLUMN
 from oneshot.benchmarks.origin import origin_of
 from oneshot.benchmarks.table import Benchmark, recognised, write, write_strings
 
+from oneshot.base.files import writing
 from oneshot.registry import SPACES
 from oneshot.space import Arch, Space
 
@@ -51,7 +52,7 @@ def import_any(
     source, target = Path(source), Path(target)
     if not target.parent.is_dir():
         raise ValueError(f"there is no folder {target.parent} to write {target.name} in")
-    with tempfile.TemporaryDirectory() as folder:
+    with writing(target), tempfile.TemporaryDirectory() as folder:
         first = Path(folder) / target.name if joined or roles else target
         if nasbench201.is_official(source):
             table = nasbench201.import_official(

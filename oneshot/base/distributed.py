@@ -19,6 +19,11 @@ def local_device(device: str) -> torch.device:
     return torch.device(device)
 
 
+def is_first() -> bool:
+    """Whether this is the only process, or the first that torchrun started; also before they are joined."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def barrier() -> None:
     if dist.is_initialized():
         dist.barrier()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,14 +24,21 @@ EXAMPLE = "oneshot predict runs/paper-1 --sample 1000 --out predictions.parquet"
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
-    from oneshot.runs.run import space_of_run
-
     if args.top < 0:
         raise ValueError(f"--top must be at least 1, or 0 for all, got {args.top}")
     if args.top and args.cluster:
         raise ValueError("--top needs the network of a run folder here, without --cluster")
     if args.out is not None and not args.out.parent.is_dir():
         raise FileNotFoundError(f"--out: {args.out.parent} is no folder")
+    from oneshot.base.files import writing
+
+    with writing(args.out) if args.out is not None else nullcontext():
+        _predict(args, argv)
+
+
+def _predict(args: Any, argv: Sequence[str]) -> None:
+    from oneshot.runs.run import space_of_run
+
     service = connected(args, argv)
     archs = _wanted(args, service.space if service else space_of_run(args.run))
     with joined(args) as cluster:

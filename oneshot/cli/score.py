@@ -6,6 +6,7 @@ With --self against each other.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,13 @@ EXAMPLE = "oneshot score predictions.parquet --benchmark nasbench201 --truth cif
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
-    if args.consistency:
-        consistency.main(args)
-        return
+    from oneshot.base.files import writing_in
+
+    with writing_in(args.out) if args.out is not None else nullcontext():
+        consistency.main(args) if args.consistency else _score(args)
+
+
+def _score(args: Any) -> None:
     if args.benchmark is None:
         raise ValueError("expected --benchmark with the name or file of a table, or --self to compare runs alone")
     from oneshot.benchmarks.scoring.predictions import read_methods
@@ -83,11 +88,12 @@ def _arguments(argv: Sequence[str]) -> Any:
 
 
 def _list(benchmark: Benchmark, rows: Any, path: Path) -> None:
-    from oneshot.base.files import write_text
+    from oneshot.base.files import write_text, writing
 
     if rows is None:
         raise ValueError("--list needs a --protocol other than predicted")
-    write_text(path, "".join(f"{benchmark.strings[row]}\n" for row in rows))
+    with writing(path):
+        write_text(path, "".join(f"{benchmark.strings[row]}\n" for row in rows))
     print(f"{path}: {len(rows):,} architectures")
 
 

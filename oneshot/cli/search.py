@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -28,17 +29,19 @@ MEASURES = ("params", "macs", "latency")
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
+    from oneshot.base.files import writing_in
     from oneshot.cli.evaluator import asked_service
     from oneshot.search.result import write
 
     if args.cluster and args.benchmark:
         raise ValueError("--cluster evaluates a run folder; a table has its answers already")
     service = asked_service(args, argv)
-    with joined(args) as cluster:
-        task, settings = _searched(args, service, cluster)
-    if args.out is not None:
-        write(args.out, task, settings)
-        _draw(task, args.out)
+    with writing_in(args.out) if args.out is not None else nullcontext():
+        with joined(args) as cluster:
+            task, settings = _searched(args, service, cluster)
+        if args.out is not None:
+            write(args.out, task, settings)
+            _draw(task, args.out)
     _show(task, settings, args)
 
 

@@ -6,6 +6,7 @@ A folder has train/CLASS/ and valid/CLASS/: `oneshot train --preset fairnas --da
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,14 @@ EXAMPLE = "oneshot train --preset paper --dataset cifar10 --seed 1 --out runs/pa
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
+    from oneshot.base import distributed
+    from oneshot.base.files import writing_in
+
+    with writing_in(args.out) if distributed.is_first() else nullcontext():
+        _train(args)
+
+
+def _train(args: Any) -> None:
     from oneshot.base import distributed
     from oneshot.base.progress import Progress
     from oneshot.evaluators.feedback import feedback_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from oneshot.base.files import scratch
 from oneshot.base.lookup import data_folder, find_file
 from oneshot.data.arrays import KEYS, digits, read, save
 from oneshot.data.source import Dataset, Images
@@ -117,8 +117,8 @@ def fetch(name: str, data_dir: str | Path | None = None, source: str | Path | No
         raise ValueError(f"no data set {name!r} to fetch; there are {', '.join(kinds)}")
     folder = data_folder(data_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        root, download = (scratch, True) if source is None else (str(source), False)
+    with scratch(folder / f"{name}.npz") as fetched:
+        root, download = (str(fetched), True) if source is None else (str(source), False)
         parts = {part: kinds[name](root, train=part == "train", download=download) for part in ("train", "test")}
         arrays = {}
         for part, images in parts.items():

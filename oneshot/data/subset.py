@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oneshot.base.files import write_json
+from oneshot.base.files import naming, scratch, write_json
 from oneshot.data.folder import class_names, image_files
 
 RECORD = "subset.json"
@@ -78,23 +78,22 @@ def write_subset(
     ValueError where OUT exists.
     """
     folder, out = Path(folder), Path(out)
-    if out.exists():
-        raise ValueError(f"{out} exists; choose another folder")
     chosen = choose(folder, protocol)
     out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
-    try:
+    with scratch(out) as part_way:
+        if out.exists():
+            raise ValueError(f"{out} exists; choose another folder")
         for part, classes in chosen.items():
             for name, files in classes.items():
                 for file in files:
-                    target = scratch / part / name / file
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    source = (folder / name / file).resolve()
-                    os.link(source, target) if link else shutil.copyfile(source, target)
+                    _take((folder / name / file).resolve(), part_way / part / name / file, link)
                     on_image()
-        write_json(scratch / RECORD, {"source": folder.name, **asdict(protocol), "images": chosen})
-        scratch.rename(out)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        write_json(part_way / RECORD, {"source": folder.name, **asdict(protocol), "images": chosen})
+        part_way.rename(out)
     return out
+
+
+def _take(source: Path, target: Path, link: bool) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with naming(target):
+        os.link(source, target) if link else shutil.copyfile(source, target)

@@ -6,13 +6,15 @@ checkpoint.json              names the current state file, its SHA-256 and its e
 state-EPOCH.safetensors      weights, BatchNorm statistics, optimiser state, what the sampler learned
 vae.safetensors              of a finished training with sampler vae: that sampler, without the rest
 tensorboard/                 the metrics once more
+
+One process writes at a time (`oneshot.base.files.writing_in`); any number may read meanwhile.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,14 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
-from oneshot.base.files import read_json, replacing, write_json
+from oneshot.base.files import append_line, clear, read_json, replacing, vacant, write_json
 from oneshot.base.provenance import differences
 from oneshot.runs.recording import Recorder
 from oneshot.runs.upgrade import renamed, upgraded
+
+EPOCH = "epoch"
+"""In the header of a state: after how many epochs it was saved."""
+FILES = ("config.json", "metrics.jsonl", "checkpoint.json", "*.safetensors")
 
 
 class RunFolder:
@@ -43,17 +49,16 @@ class RunFolder:
         """
         folder = cls(path)
         if (folder.path / "config.json").exists():
-            for left_over in folder.path.glob(".*.tmp"):  # of a run that was killed while it wrote
-                left_over.unlink()
             there, asked = folder.config, json.loads(json.dumps(config))
             changed = "; ".join(differences(_compared(there), _compared(asked)))
             if changed:
                 raise ValueError(f"{path} holds a run of another configuration: {changed}; choose another folder")
-        elif folder.path.exists() and any(folder.path.iterdir()):
+        elif not vacant(folder.path):
             raise ValueError(f"{path} is not empty and holds no run; choose another folder")
         else:
             folder.path.mkdir(parents=True, exist_ok=True)
             write_json(folder.path / "config.json", dict(config))
+        clear(folder.path, *FILES)
         return folder
 
     @property
@@ -79,7 +84,7 @@ class RunFolder:
     def save(self, state: Mapping[str, Tensor], epoch: int, facts: Mapping[str, Any]) -> None:
         """Commit a state; the one before is removed only afterwards."""
         target = self.path / f"state-{epoch}.safetensors"
-        content = save_safetensors({key: _plain(value) for key, value in state.items()})
+        content = save_safetensors({key: _plain(value) for key, value in state.items()}, {EPOCH: str(epoch)})
         with replacing(target) as temporary:
             temporary.write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
@@ -106,29 +111,44 @@ class RunFolder:
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The committed state and its commit record; None before the first checkpoint.
 
-        ValueError where the file is missing, truncated or not the one that was committed.
+        Whole also while a training saves. ValueError where the file is missing, truncated, not the one that was
+        committed, or of another epoch.
         """
         commit = self.commit
-        if commit is None:
-            return None
+        while commit is not None:
+            try:
+                return self._state(commit), commit
+            except ValueError:
+                newer = self.commit  # the next state was committed, and this one removed
+                if newer == commit:
+                    raise
+                commit = newer
+        return None
+
+    def _state(self, commit: Mapping[str, Any]) -> dict[str, Tensor]:
         path = self.path / commit["file"]
-        if not path.exists():
-            raise ValueError(f"{path} is missing, although checkpoint.json names it")
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise ValueError(f"{path} is missing, although checkpoint.json names it") from None
         digest = hashlib.sha256(content).hexdigest()
         if digest != commit["sha256"]:
             raise ValueError(f"{path} was changed or cut short: SHA-256 {commit['sha256']} expected, got {digest}")
         try:
-            return renamed(load_safetensors(content)), commit
+            state = renamed(load_safetensors(content))
         except SafetensorError as error:
             raise ValueError(f"{path} is no safetensors file: {error}") from error
+        epochs = _epochs_of(path, content)
+        if epochs - {str(commit["epoch"])}:
+            raise ValueError(
+                f"{self.path / 'checkpoint.json'} says epoch {commit['epoch']} of {path.name}, "
+                f"which is of epoch {', '.join(sorted(epochs))}"
+            )
+        return state
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(row)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path / "metrics.jsonl", json.dumps(dict(row)))
 
     def rewind(self, epoch: int) -> None:
         """Drop what metrics.jsonl says beyond the first `epoch` epochs, half-written lines included."""
@@ -147,13 +167,23 @@ class RunFolder:
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
+        """The rows that are whole: a training may be about to write the next."""
         path = self.path / "metrics.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+        return [json.loads(line) for line in lines]
 
 
 def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
     """What must be equal for a run to be continued: a changed plugin is told, not refused."""
     return {key: value for key, value in config.items() if key != "plugins"}
+
+
+def _epochs_of(path: Path, content: bytes) -> set[str]:
+    """What the name of a valid safetensors file and its header say; states of earlier versions have the name alone."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
+    named = re.fullmatch(r"state-(\d+)\.safetensors", path.name)
+    return {*(named.groups() if named else ()), *([header[EPOCH]] if EPOCH in header else [])}
 
 
 def _plain(value: Tensor) -> Tensor:

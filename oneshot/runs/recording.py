@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from oneshot.base.files import writing_in
 from oneshot.base.provenance import environment
 
 if TYPE_CHECKING:
@@ -21,25 +23,32 @@ CHECKPOINT_SECONDS = float(os.environ.get("ONESHOT_CHECKPOINT_SECONDS", "10"))
 class Recorder:
     """Writes the rows and states of a training that continues after `finished` of its `epochs`.
 
-    `facts` of the training, such as its device, go into every commit.
+    `facts` of the training, such as its device, go into every commit. Until it is closed, no other process writes
+    there: BlockingIOError where one does, or has since the state was read.
     """
 
     def __init__(self, folder: RunFolder, finished: int, epochs: int, facts: Mapping[str, Any]) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+        from oneshot.runs.curves import Curves  # TensorBoard takes a second to import
 
         self.folder, self.epochs, self.facts = folder, epochs, dict(facts)
-        self._board = SummaryWriter(str(folder.path / "tensorboard"), purge_step=finished + 1)
+        self._alone = ExitStack()
+        self._alone.enter_context(writing_in(folder.path))
+        commit = folder.commit
+        if commit is not None and commit["epoch"] != finished:
+            self._alone.close()
+            raise BlockingIOError(f"{folder.path} has {commit['epoch']} epochs by now, not {finished}: start again")
+        self._curves = Curves(folder.path / "tensorboard", finished + 1)
         self._saved = time.monotonic()
 
     def __call__(self, row: Mapping[str, Any], state: Callable[[], Mapping[str, Tensor]]) -> None:
         """A row to the folder, its numbers to TensorBoard; the state too, after the last epoch and when due."""
         self.folder.log(row)
-        for name in row.keys() - {"epoch", "seconds", "phase"}:
-            self._board.add_scalar(name, row[name], row["epoch"])
+        self._curves.add(row["epoch"], {k: v for k, v in row.items() if k not in ("epoch", "seconds", "phase")})
         if row["epoch"] == self.epochs or time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
             facts = {"seconds": row["seconds"], **self.facts, "environment": environment()}
             self.folder.save(state(), row["epoch"], facts)
             self._saved = time.monotonic()
 
     def close(self) -> None:
-        self._board.close()
+        self._curves.close()
+        self._alone.close()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +64,15 @@ class Run:
     method: Method
     sampler: Sampler
     folder: RunFolder | None = None
+    commit: Mapping[str, Any] | None = None
+    """Of the checkpoint that was loaded; the folder may have a newer one by now."""
 
     def provenance(self) -> dict[str, Any]:
         """The configuration, and the hash of the checkpoint that was loaded."""
-        commit = self.folder.commit if self.folder else None
         return {
             "configuration": document(self.config, self.recipe),
-            "checkpoint": commit["sha256"] if commit else None,
-            "epoch": commit["epoch"] if commit else 0,
+            "checkpoint": self.commit["sha256"] if self.commit else None,
+            "epoch": self.commit["epoch"] if self.commit else 0,
         }
 
 
@@ -147,7 +149,7 @@ def open_run(path: str | Path, data_dir: str | Path | None = None, device: str |
     load_method(run.method, loaded[0])
     run.sampler.load_state_dict(part("sampler", loaded[0]))
     run.net.eval()
-    return run
+    return replace(run, commit=loaded[1])
 
 
 def space_of_run(path: str | Path) -> Space:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.base.files import read_json, replacing, write_json
+from oneshot.base.files import clear, read_json, replacing, vacant, write_json
 from oneshot.base.provenance import differences, environment
 from oneshot.search.base import Candidate, Task
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SETTINGS, RESULT, CANDIDATES = "search.json", "result.json", "candidates.parquet"
+FILES = (SETTINGS, RESULT, CANDIDATES, "*.png", "*.svg")
 
 
 def begin(folder: Path, settings: Mapping[str, Any]) -> None:
@@ -24,16 +25,15 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> None:
     """
     path, asked = folder / SETTINGS, json.loads(json.dumps(settings))
     if path.exists():
-        for left_over in folder.glob(".*.tmp"):  # of a search that was killed while it wrote
-            left_over.unlink()
         changed = "; ".join(differences(read_json(path), asked))
         if changed:
             raise ValueError(f"{folder} holds a search of other settings: {changed}; choose another folder")
-        return
-    if folder.exists() and any(folder.iterdir()):
+    elif not vacant(folder):
         raise ValueError(f"{folder} is not empty and holds no search; choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, asked)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, asked)
+    clear(folder, *FILES)
 
 
 def document(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:

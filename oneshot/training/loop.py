@@ -48,7 +48,9 @@ class Keeper(Protocol):
         """Drop what was written down beyond so many epochs."""
         ...
 
-    def record(self, finished: int, epochs: int, facts: Mapping[str, Any]) -> Record: ...
+    def record(self, finished: int, epochs: int, facts: Mapping[str, Any]) -> Record:
+        """Nobody else writes there until it is closed."""
+        ...
 
 
 def train(
@@ -78,23 +80,25 @@ def train(
         training.load(loaded[0], first)
     record = None
     if folder is not None and distributed.rank() == 0:
-        folder.rewind(first)
         device = images.labels.device
         facts = {"device": str(device), "precision": used(recipe.precision, device)}
         record = folder.record(first, training.course.epochs, facts)
+        folder.rewind(first)
     net.train()
-    for epoch in range(first, training.course.epochs):
-        start = time.perf_counter()
-        row = training.epoch(epoch)
-        learned = {} if feedback is None else feedback.after(epoch, seed)
-        seconds += time.perf_counter() - start
-        row |= {"seconds": seconds, **learned}
+    try:
+        for epoch in range(first, training.course.epochs):
+            start = time.perf_counter()
+            row = training.epoch(epoch)
+            learned = {} if feedback is None else feedback.after(epoch, seed)
+            seconds += time.perf_counter() - start
+            row |= {"seconds": seconds, **learned}
+            if record is not None:
+                record(row, training.state)
+            if on_epoch is not None:
+                on_epoch(row)
+    finally:
         if record is not None:
-            record(row, training.state)
-        if on_epoch is not None:
-            on_epoch(row)
-    if record is not None:
-        record.close()
+            record.close()
 
 
 class Training:

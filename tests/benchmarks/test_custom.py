@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -113,3 +114,73 @@ def test_a_damaged_journal_is_refused(tmp_path: Path) -> None:
     journal.write_text(json.dumps({"header": {}}) + "\n{}\n")
     with pytest.raises(ValueError, match=r"line 2 of .*j is no journal entry"):
         Journal(journal, {})
+
+
+@pytest.mark.parametrize("content", [b"notes of somebody", b"notes\nof somebody\n", b'{"arch": "|nor_conv_3x3~0|"'])
+def test_a_foreign_journal_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    """Also one whose header was lost, with results that are somebody's."""
+    journal = tmp_path / "t.parquet.journal"
+    journal.write_bytes(content)
+    with pytest.raises(ValueError, match=r"is no journal of a table; it is left as it is: move it away"):
+        create(tmp_path / "t.parquet", CONV, ARCHS, [0], measure, "d", PROTOCOL, {})
+    assert journal.read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == [journal.name]
+
+
+@pytest.mark.parametrize("length", [0, 1, 40])
+def test_a_header_that_was_cut_short_is_begun_again(tmp_path: Path, length: int) -> None:
+    journal = tmp_path / "t.parquet.journal"
+    Journal(journal, {"space": CONV.name, **PROTOCOL})
+    journal.write_bytes(journal.read_bytes()[:length])
+    create(tmp_path / "t.parquet", CONV, ARCHS, [0], measure, "d", PROTOCOL, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_a_finished_table_is_kept(tmp_path: Path) -> None:
+    """The same call trains nothing again, another one is refused, and a stranger's journal stays."""
+    target, journal = tmp_path / "t.parquet", tmp_path / "t.parquet.journal"
+    create(target, CONV, ARCHS, [0, 1], measure, "d", PROTOCOL, {})
+    before, started = target.read_bytes(), list[int]()
+    journal.write_text("notes")
+    nothing = Counting(0)
+    assert create(target, CONV, ARCHS, [0, 1], nothing, "d", PROTOCOL, {}, 1, started.append).values("d_test").size == 4
+    assert started == [8]
+    assert journal.read_text() == "notes"
+    for archs, seeds, protocol, told in (
+        (ARCHS, [0], PROTOCOL, r"seeds \[0, 1\] there, \[0\] now"),
+        (ARCHS[:2], [0, 1], PROTOCOL, "architectures 4 there, 2 now"),
+        (list(CONV)[1:5], [0, 1], PROTOCOL, "other architectures"),
+        (ARCHS, [0, 1], {**PROTOCOL, "epochs": 4}, "protocol.epochs 3 there, 4 now"),
+    ):
+        with pytest.raises(ValueError, match=f"is a table made otherwise: {told}; move it away"):
+            create(target, CONV, archs, seeds, nothing, "d", protocol, {})
+    assert target.read_bytes() == before
+
+
+def test_a_kill_between_the_table_and_the_end_leaves_no_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, journal = tmp_path / "t.parquet", tmp_path / "t.parquet.journal"
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", lambda *_, **__: None)
+        create(target, CONV, ARCHS, [0], measure, "d", PROTOCOL, {})
+    assert journal.exists()
+    create(target, CONV, ARCHS, [0], Counting(0), "d", PROTOCOL, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_a_full_disk_names_the_journal_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, fsync = tmp_path / "t.parquet", os.fsync
+
+    def full(descriptor: int) -> None:
+        if (tmp_path / "t.parquet.journal").stat().st_size > 500:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=r"No space left on device: '.*t\.parquet\.journal'"):
+            create(target, CONV, ARCHS, [0, 1], measure, "d", PROTOCOL, {})
+    assert not target.exists()
+    create(target, CONV, ARCHS, [0, 1], measure, "d", PROTOCOL, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import sqlite3
+import warnings
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from oneshot.evaluators.base import Prediction, Predictions
@@ -13,6 +18,9 @@ from oneshot.evaluators.store import Stored
 
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import CONV
+
+if TYPE_CHECKING:
+    from tests.conftest import SmallDisk
 
 ARCHS = list(CONV)
 
@@ -85,21 +93,81 @@ def test_damage_is_named(tmp_path: Path) -> None:
         Stored(Counting(), tmp_path / "missing" / "p.sqlite")
 
 
-def test_a_full_disk_is_an_error_and_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "p.sqlite"
-    stored = Stored(Counting(), path)
-    stored(ARCHS[:8])
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No database grows by a page."""
     real = sqlite3.connect
 
     def small(*args: Any, **named: Any) -> sqlite3.Connection:
         connection = real(*args, **named)
-        connection.execute(f"PRAGMA max_page_count={connection.execute('PRAGMA page_count').fetchone()[0]}")
+        with suppress(sqlite3.OperationalError):
+            connection.execute(f"PRAGMA max_page_count={connection.execute('PRAGMA page_count').fetchone()[0]}")
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", small)
-    with pytest.raises(OSError, match=r"cannot be used: database or disk is full"):
-        Stored(Counting("another protocol" * 9000), path)
-    monkeypatch.undo()
-    fresh = Counting()
-    assert Stored(fresh, path)(ARCHS[:8]).accuracy.tolist() == list(range(8))
-    assert not fresh.asked
+
+
+def test_a_full_disk_keeps_nothing_from_being_read(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    path = tmp_path / "p.sqlite"
+    Stored(Counting(), path)(ARCHS[:8])
+    request.getfixturevalue("full")
+    again, reported = Counting(), list[Arch]()
+    with pytest.warns(UserWarning, match=r"p\.sqlite cannot be written, so predictions are not kept: .*full"):
+        stored = Stored(Counting("another protocol" * 9000), path)
+    with warnings.catch_warnings(action="error"):  # it is told once
+        found = stored(ARCHS[:4], on_chunk=lambda archs, values: reported.extend(archs))
+    assert found.accuracy.tolist() == [0, 1, 2, 3]
+    assert reported == ARCHS[:4]
+    assert stored.count() == 0
+    assert Stored(again, path)(ARCHS[:8]).accuracy.tolist() == list(range(8))
+    assert not again.asked
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_disk_without_a_free_byte(small_disk: SmallDisk, killed: bool) -> None:
+    """Also where a killed process left SQLite's log, in which the predictions still are."""
+    path = small_disk.path / "p.sqlite"
+    if killed:
+        process = multiprocessing.get_context("fork").Process(target=_killed_while_held, args=(path,))
+        process.start()
+        process.join()
+        assert (small_disk.path / "p.sqlite-wal").stat().st_size > 0
+        (small_disk.path / "p.sqlite-shm").unlink()
+    else:
+        Stored(Counting(), path)(ARCHS[:8])
+    small_disk.fill()
+    evaluator = Counting()
+    with pytest.warns(UserWarning, match=r"p\.sqlite cannot be written, so predictions are not kept"):
+        assert Stored(evaluator, path)(ARCHS[:9]).accuracy.tolist() == list(range(9))
+    assert evaluator.asked == ARCHS[8:9]
+    small_disk.free()
+    evaluator = Counting()
+    assert Stored(evaluator, path)(ARCHS[:9]).accuracy.tolist() == list(range(9))
+    assert evaluator.asked == ARCHS[8:9]
+    assert Stored(evaluator, path).count() == 9
+
+
+def _killed_while_held(path: Path) -> None:
+    stored = Stored(Counting(), path)
+    with stored.held():
+        stored(ARCHS[:8])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_without_a_file_predictions_go_on(small_disk: SmallDisk) -> None:
+    small_disk.fill()
+    with pytest.warns(UserWarning, match="are not kept"):
+        stored = Stored(Counting(), small_disk.path / "p.sqlite")
+    assert stored(ARCHS[:3]).accuracy.tolist() == [0, 1, 2]
+    small_disk.free()
+    assert stored(ARCHS[:3]).accuracy.tolist() == [0, 1, 2]
+    assert stored.count() == 3
+
+
+def test_a_busy_file_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "p.sqlite"
+    stored = Stored(Counting(), path, timeout=0.05)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OSError, match="cannot be used: database is locked"):
+            stored(ARCHS[:2])

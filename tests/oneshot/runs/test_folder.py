@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import multiprocessing
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from oneshot.base.state import load_optimizer, optimizer_state
@@ -55,8 +59,6 @@ def test_damage_is_named(tmp_path: Path, damage: str) -> None:
     elif damage == "no json":
         commit.write_text("{")
     else:
-        import hashlib
-
         document = json.loads(commit.read_text())
         if damage == "foreign":
             state.write_bytes(b"pickle")
@@ -143,3 +145,68 @@ def test_optimizers_round_trip_with_parameters_that_never_moved(kind: type) -> N
     step(b, second)
     assert torch.equal(a[1], b[1])
     assert torch.equal(b[0], torch.ones(2))
+
+
+def test_a_folder_of_leftovers_is_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / ".config.json.123.tmp").write_text("{")
+    assert RunFolder.create(tmp_path, CONFIG).config["epochs"] == 3
+    (tmp_path / ".state-2.safetensors.123.tmp").write_bytes(b"half")
+    (tmp_path / ".p.parquet.123.tmp").write_bytes(b"of a prediction that is being written")
+    RunFolder.create(tmp_path, CONFIG)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".p.parquet.123.tmp", "config.json"]
+
+
+@pytest.mark.parametrize("by", ["header", "name"])
+def test_a_commit_of_another_epoch_is_refused(tmp_path: Path, by: str) -> None:
+    folder = saved(tmp_path)
+    path = folder.path / "checkpoint.json"
+    commit = {**json.loads(path.read_text()), "epoch": 2}
+    if by == "header":
+        commit["file"] = "state-2.safetensors"
+        (folder.path / "state-1.safetensors").rename(folder.path / "state-2.safetensors")
+    else:  # as earlier versions wrote it
+        content = save({"net.w": torch.arange(6.0)})
+        (folder.path / "state-1.safetensors").write_bytes(content)
+        commit["sha256"] = hashlib.sha256(content).hexdigest()
+    path.write_text(json.dumps(commit))
+    with pytest.raises(ValueError, match=rf"says epoch 2 of {commit['file']}, which is of epoch .*1"):
+        folder.load()
+
+
+def test_readers_find_a_whole_state_while_another_process_saves(tmp_path: Path) -> None:
+    """As fast as it can; the state says which epoch it is of."""
+    folder = RunFolder.create(tmp_path, CONFIG)
+    writer = multiprocessing.get_context("fork").Process(target=_save_on_and_on, args=(folder,))
+    writer.start()
+    try:
+        while folder.commit is None:
+            assert writer.is_alive()
+        seen, end = list[int](), time.monotonic() + 4
+        while time.monotonic() < end:
+            loaded = folder.load()
+            assert loaded is not None
+            state, commit = loaded
+            assert state["net.w"].tolist() == [commit["epoch"]] * 3
+            assert all(row["epoch"] == number for number, row in enumerate(folder.metrics, 1))
+            seen.append(commit["epoch"])
+    finally:
+        writer.kill()
+        writer.join()
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 20
+    assert len(list(tmp_path.glob("state-*"))) in (1, 2)
+
+
+def _save_on_and_on(folder: RunFolder) -> None:
+    torch.set_num_threads(1)
+    for epoch in range(1, 100_000):
+        folder.log({"epoch": epoch})
+        folder.save({"net.w": torch.full((3,), float(epoch))}, epoch, {})
+
+
+def test_a_half_written_row_is_not_read(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, CONFIG)
+    folder.log({"epoch": 1})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "lo')
+    assert [row["epoch"] for row in folder.metrics] == [1]

@@ -1,12 +1,19 @@
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from oneshot.runs.curves import Curves
 from oneshot.runs.folder import RunFolder
 from oneshot.runs.recording import Recorder
+
+if TYPE_CHECKING:
+    from tests.conftest import SmallDisk
 
 
 def row(epoch: int) -> dict[str, float]:
@@ -38,6 +45,22 @@ def test_due_checkpoints_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert record(tmp_path, 0, 2, 4) == [1, 2]
     state, _ = RunFolder(tmp_path).load() or pytest.fail("nothing was saved")
     assert state["w"].item() == 2.0
+
+
+def test_a_folder_that_went_on_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    """A state was read, and before this process could write, another one had trained on."""
+    record(tmp_path, 0, 3, 3)
+    with pytest.raises(BlockingIOError, match="has 3 epochs by now, not 2: start again"):
+        Recorder(RunFolder(tmp_path), 2, 5, {})
+    record(tmp_path, 3, 5, 5)
+
+
+def test_a_full_disk_names_the_curves(small_disk: SmallDisk) -> None:
+    curves = Curves(small_disk.path / "tensorboard", 1)
+    small_disk.fill()
+    with pytest.raises(OSError, match=r"No space left on device: '.*tensorboard/events\.out\.tfevents"):
+        curves.add(1, dict.fromkeys(map(str, range(1000)), 1.0))
+    curves.close()
 
 
 def test_rows_and_curves_go_on_after_a_stop(tmp_path: Path) -> None:

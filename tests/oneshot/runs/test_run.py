@@ -17,6 +17,7 @@ from oneshot.runs.run import build, network, open_run
 from oneshot.space import Arch, Decision, Space
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
+from oneshot.training.state import network_state
 
 CONFIG = Config.of(dataset="digits", split="half", channels=2, cells=1)
 RECIPE = Recipe(epochs=1, batch_size=324, shift=0, flip=False)
@@ -40,6 +41,18 @@ def test_a_run_is_opened_as_it_was_trained(tmp_path: Path) -> None:
         "checkpoint": commit["sha256"],
         "epoch": 1,
     }
+
+
+def test_provenance_is_that_of_what_was_loaded(tmp_path: Path) -> None:
+    """Not that of a state which a training has saved since."""
+    folder = RunFolder.create(tmp_path / "run", document(CONFIG, RECIPE))
+    run = build(CONFIG, RECIPE)
+    train(run.net, run.method, run.train, run.valid, RECIPE, 0, folder)
+    opened = open_run(folder.path)
+    before = opened.provenance()
+    folder.save(network_state(network(CONFIG, 10)), 2, {})
+    assert opened.provenance() == before
+    assert before["epoch"] == 1
 
 
 def test_the_seed_makes_the_weights() -> None:

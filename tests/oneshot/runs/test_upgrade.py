@@ -92,7 +92,7 @@ def test_all_of_a_checkpoint_is_taken_over(name: str, flat: Path) -> None:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_the_same_options_continue_it(name: str, flat: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Finished, it stays as it is; with a commit that says so, the second epoch is trained (again)."""
+    """Finished, it stays as it is; with a commit and a state of the first, the second epoch is trained (again)."""
     folder = flat / name
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert main([*TRAIN, *OPTIONS[name], "--out", str(folder)]) == 0
@@ -100,7 +100,8 @@ def test_the_same_options_continue_it(name: str, flat: Path, capsys: pytest.Capt
     assert (f"derived architecture: {DERIVED}" in capsys.readouterr().out) == (name == "darts")
 
     commit = folder / "checkpoint.json"
-    commit.write_text(json.dumps({**of_file(commit), "epoch": 1}))
+    (folder / "state-2.safetensors").rename(folder / "state-1.safetensors")
+    commit.write_text(json.dumps({**of_file(commit), "epoch": 1, "file": "state-1.safetensors"}))
     assert main([*TRAIN, *OPTIONS[name], "--out", str(folder)]) == 0
     assert [row["epoch"] for row in RunFolder(folder).metrics] == [1, 2]
     assert of_file(commit)["epoch"] == 2
