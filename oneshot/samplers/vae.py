@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
-from oneshot.base.bounds import check_least
+from oneshot.base.bounds import COUNT, WIDTH, check_least, check_most
 from oneshot.base.files import replacing
 from oneshot.base.state import load_optimizer, optimizer_state
 from oneshot.samplers.base import Sampler
@@ -60,6 +60,7 @@ class VaeSettings:
 
     def __post_init__(self) -> None:
         check_least(self, iterations=1, batch_size=1, hidden=1, latent=1, seed=0, divergence=0)
+        check_most(self, batch_size=COUNT, hidden=WIDTH, latent=WIDTH)
         if not 0 < self.keep <= 1:
             raise ValueError(f"keep must be a share above 0, at most 1, got {self.keep}")
         if not 0 <= self.warmup <= 1:
