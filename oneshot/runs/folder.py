@@ -25,6 +25,7 @@ from torch import Tensor
 
 from oneshot.base.files import read_json, replacing, write_json
 from oneshot.base.provenance import differences
+from oneshot.runs.config import BESIDE
 from oneshot.runs.recording import Recorder
 from oneshot.runs.upgrade import renamed, upgraded
 
@@ -101,6 +102,8 @@ class RunFolder:
             raise ValueError(f"{path} must hold {', '.join(expected)}")
         if Path(commit["file"]).name != commit["file"]:
             raise ValueError(f"{path} must name a file of the run folder, got {commit['file']!r}")
+        if commit["epoch"] < 1 or commit["file"] != f"state-{commit['epoch']}.safetensors":
+            raise ValueError(f"{path} contradicts itself: epoch {commit['epoch']} in the file {commit['file']!r}")
         return commit
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -152,8 +155,8 @@ class RunFolder:
 
 
 def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be equal for a run to be continued: a changed plugin is told, not refused."""
-    return {key: value for key, value in config.items() if key != "plugins"}
+    """What must be equal for a run to be continued."""
+    return {key: value for key, value in config.items() if key not in BESIDE}
 
 
 def _plain(value: Tensor) -> Tensor:
