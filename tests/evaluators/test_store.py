@@ -103,3 +103,17 @@ def test_a_full_disk_is_an_error_and_keeps_what_was_there(tmp_path: Path, monkey
     fresh = Counting()
     assert Stored(fresh, path)(ARCHS[:8]).accuracy.tolist() == list(range(8))
     assert not fresh.asked
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("accuracy", "'high'"), ("accuracy", "1e9"), ("loss", "x'00'"), ("images", "'many'"), ("images", "0")],
+)
+def test_what_is_no_prediction_is_named(tmp_path: Path, column: str, value: str) -> None:
+    path = tmp_path / "p.sqlite"
+    Stored(Counting(), path)(ARCHS[:2])
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE predictions SET {column} = {value} WHERE arch = ?", (CONV.format(ARCHS[1]),))
+    connection.close()
+    with pytest.raises(ValueError, match=rf"p\.sqlite holds what is no prediction: .*{column} "):
+        Stored(Counting(), path)(ARCHS[:2])
