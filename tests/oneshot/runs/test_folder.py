@@ -143,3 +143,33 @@ def test_optimizers_round_trip_with_parameters_that_never_moved(kind: type) -> N
     step(b, second)
     assert torch.equal(a[1], b[1])
     assert torch.equal(b[0], torch.ones(2))
+
+
+@pytest.mark.parametrize("epoch", [0, 2, -1])
+def test_an_epoch_that_is_not_its_files_is_refused(tmp_path: Path, epoch: int) -> None:
+    folder = saved(tmp_path)
+    path = folder.path / "checkpoint.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "epoch": epoch}))
+    with pytest.raises(ValueError, match=f"contradicts itself: epoch {epoch} in the file 'state-1.safetensors'"):
+        folder.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("w.0.momentum_buffer", torch.zeros(3, 2), r"shape \(3, 2\), its parameter \(2, 3\)"),
+        ("w.0.momentum_buffer", torch.zeros(2, 3, 1), r"shape \(2, 3, 1\), its parameter \(2, 3\)"),
+        ("w.1.momentum_buffer", torch.zeros(2, 3), "no parameter of 'w.1.momentum_buffer'"),
+        ("w.x.momentum_buffer", torch.zeros(2, 3), "no parameter of 'w.x.momentum_buffer'"),
+        ("w.0", torch.zeros(2, 3), "no parameter of 'w.0'"),
+    ],
+)
+def test_an_optimisers_state_of_another_shape_is_refused(name: str, value: torch.Tensor, said: str) -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(2, 3))], 0.1, 0.9)
+    with pytest.raises(ValueError, match=f"the checkpoint does not fit this optimiser: .*{said}"):
+        load_optimizer("w", optimizer, {name: value})
+
+
+def test_threads_differ_without_another_configuration(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path / "run", {**CONFIG, "threads": 1})
+    assert RunFolder.create(tmp_path / "run", {**CONFIG, "threads": 4}).config["threads"] == 1
