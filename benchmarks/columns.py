@@ -64,12 +64,12 @@ def read_metadata(file: pq.ParquetFile, path: Path) -> dict[str, Any]:
 
 
 def checked_metadata(metadata: dict[str, Any], path: Path | str) -> dict[str, Any]:
-    """The same; ValueError where something that this project reads is of another type."""
+    """The same without what is null; ValueError where something that this project reads is of another type."""
     for name, kind in METADATA.items():
         value = metadata.get(name)
         if value is not None and not isinstance(value, kind):
             raise ValueError(f"the {name!r} that {path} says of itself must be a {kind.__name__}, got {value!r:.100}")
-    return metadata
+    return {name: value for name, value in metadata.items() if value is not None}
 
 
 def architecture_strings(table: pa.Table, path: Path | str) -> list[str]:

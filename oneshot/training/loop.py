@@ -75,7 +75,8 @@ def train(
     loaded = None if folder is None else folder.load()
     first, seconds = 0, 0.0
     if loaded is not None:
-        first, seconds = loaded[1]["epoch"], float(loaded[1]["facts"].get("seconds", 0.0))
+        before = loaded[1]["facts"].get("seconds", 0.0)
+        first, seconds = loaded[1]["epoch"], float(before) if isinstance(before, int | float) else 0.0
         _warn_of_threads(loaded[1]["facts"].get("threads"), images.labels.device)
         training.load(loaded[0], first)
     record = None
