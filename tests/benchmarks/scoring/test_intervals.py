@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from oneshot.benchmarks.scoring.catalogue import all_measures
@@ -122,7 +124,8 @@ def coverage(count: int, fraction: float, rho: float, trials: int) -> float:
     """How often intervals of the precision hold that of the distribution: two normals of this correlation."""
     rng, name = np.random.default_rng(7), f"precision_at_{round(100 * fraction)}"
     head = stats.norm.ppf(fraction)
-    truly = float(stats.multivariate_normal([0, 0], [[1, rho], [rho, 1]]).cdf([head, head])) / fraction
+    two: Any = stats.multivariate_normal
+    truly = float(two([0, 0], [[1, rho], [rho, 1]]).cdf([head, head])) / fraction
     held = 0
     for _ in range(trials):
         y = rng.normal(size=count)
