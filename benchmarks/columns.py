@@ -1,15 +1,17 @@
-"""Tables of foreign origin as a text column and numeric columns, from CSV or Parquet; errors name row and column."""
+"""Tables of foreign origin as a text column and numeric columns; errors name row and column."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from oneshot.base.foreign import json_of
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
@@ -18,16 +20,33 @@ METADATA_KEY = b"oneshot"
 
 ARCH_NAMES = ("arch", "architecture")
 PARQUET = (".parquet", ".pq")
+MOST_ROWS = 1 << 20
+ROWS_A_BYTE = 10
+"""A Parquet file of more rows than both allow holds one value for many: no table of different architectures."""
+METADATA = {"space": str, "ceiling": str, "protocol": dict, "source": dict, "seeds": list}
+"""What this project's document may hold, by type."""
+
+
+@contextmanager
+def intact(path: Path) -> Iterator[None]:
+    """Whatever reading a Parquet file stumbles over is a ValueError of one line."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no Parquet file, or a damaged one: {' '.join(str(error).split())}") from None
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
     """The Parquet file, its columns still unread; ValueError where it is none."""
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
-    try:
-        return pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is no Parquet file, or a damaged one: {error}") from None
+    with intact(path):
+        file = pq.ParquetFile(path)
+    if file.metadata.num_rows > max(MOST_ROWS, ROWS_A_BYTE * path.stat().st_size):
+        raise ValueError(
+            f"{path} is refused: a file of {path.stat().st_size:,} bytes promises {file.metadata.num_rows:,} rows"
+        )
+    return file
 
 
 def read_metadata(file: pq.ParquetFile, path: Path) -> dict[str, Any]:
@@ -36,37 +55,30 @@ def read_metadata(file: pq.ParquetFile, path: Path) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        metadata = json.loads(text)
+        metadata = json_of(text, "it")
     except ValueError:
         metadata = None
     if not isinstance(metadata, dict):
         raise ValueError(f"the metadata {METADATA_KEY.decode()!r} of {path} is not one JSON object")
-    return metadata
+    return checked_metadata(metadata, path)
 
 
-def read_any(path: Path) -> tuple[pa.Table, dict[str, Any]]:
-    """A whole CSV or Parquet file, and its metadata."""
-    if path.suffix.lower() in PARQUET:
-        file = open_parquet(path)
-        return file.read(), read_metadata(file, path)
-    if path.suffix.lower() != ".csv":
-        raise ValueError(f"expected a .csv or .parquet file, got {path}")
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-    from pyarrow import csv
-
-    try:
-        text = dict.fromkeys(ARCH_NAMES, pa.string())
-        return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=text)), {}
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise ValueError(f"{path} is no well-formed CSV table: {error}") from None
+def checked_metadata(metadata: dict[str, Any], path: Path | str) -> dict[str, Any]:
+    """The same without what is null; ValueError where something that this project reads is of another type."""
+    for name, kind in METADATA.items():
+        value = metadata.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise ValueError(f"the {name!r} that {path} says of itself must be a {kind.__name__}, got {value!r:.100}")
+    return {name: value for name, value in metadata.items() if value is not None}
 
 
 def architecture_strings(table: pa.Table, path: Path | str) -> list[str]:
     """The architecture column, by either of its names; errors name the table by its path, or in other words."""
     found = [name for name in ARCH_NAMES if name in table.column_names]
     if not found:
-        raise ValueError(f"{path} has no column 'arch'; its columns are {', '.join(table.column_names)}")
+        raise ValueError(
+            f"{path} has no column 'arch'; its columns are {listed(table.column_names)}; --arch-column names another"
+        )
     strings = table.column(found[0]).to_pylist()
     for row, text in enumerate(strings, 1):
         if not isinstance(text, str) or not text:
@@ -125,6 +137,11 @@ def first_repeat(strings: Iterable[str]) -> tuple[int, int] | None:
 def first_few(names: Sequence[str], limit: int = 3) -> str:
     """A few of many names, for an error message."""
     return ", ".join(repr(name) for name in names[:limit]) + (f" and {len(names) - limit} more" * (len(names) > limit))
+
+
+def listed(names: Sequence[str], limit: int = 20) -> str:
+    """Names of columns for an error message, which is not endless."""
+    return ", ".join(name[:100] for name in names[:limit]) + (f" and {len(names) - limit} more" * (len(names) > limit))
 
 
 def _starts_as_number(table: pa.Table, field: pa.Field) -> bool:

@@ -25,7 +25,9 @@ from oneshot.benchmarks.columns import (
     as_floats,
     first_few,
     first_repeat,
+    intact,
     is_numeric,
+    listed,
     open_parquet,
     read_metadata,
 )
@@ -62,14 +64,16 @@ class Benchmark:
         path = Path(path)
         file = open_parquet(path)
         if "arch" not in file.schema_arrow.names:
-            names = ", ".join(file.schema_arrow.names)
-            raise ValueError(f"{path} has no column 'arch'; its columns are {names}; {HINT}")
+            raise ValueError(_no_archs(file.schema_arrow.names, path))
         metadata = read_metadata(file, path)
         if space is None and "space" in metadata:
             space = SPACES[metadata["space"]]
-        first = next((batch[0][0].as_py() for batch in file.iter_batches(1, columns=["arch"])), None)
+        with intact(path):
+            first = next((batch[0][0].as_py() for batch in file.iter_batches(1, columns=["arch"])), None)
         if first is None:
             raise ValueError(f"{path} has no rows")
+        if not isinstance(first, str):
+            raise ValueError(f"row 1 of {path} has no architecture: expected a string, got {first!r:.100}")
         if space is not None:
             space.parse(first)
         return cls(path, space or recognised(first), metadata)
@@ -109,7 +113,8 @@ class Benchmark:
         if column not in self.columns:
             raise ValueError(f"{self.name} has no column {column!r}; its columns are {self._listed}")
         if column not in self._values:
-            read = as_floats(self._file.read(columns=[column], use_threads=False).column(column))
+            with intact(self.path):
+                read = as_floats(self._file.read(columns=[column], use_threads=False).column(column))
             values = read if self._rows is None else read[self._rows]
             values.flags.writeable = False
             self._values[column] = values
@@ -291,6 +296,16 @@ def _write(table: pa.Table, path: Path, measured: Sequence[str], metadata: Mappi
         # strings are distinct throughout: a dictionary of them only makes reading slower
         options = {"compression": "zstd", "use_dictionary": list(measured), "row_group_size": ROW_GROUP}
         pq.write_table(table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata)}), temporary, **options)
+
+
+def _no_archs(names: Sequence[str], path: Path) -> str:
+    """What a table without architectures may be."""
+    if {"hash", "adj_bits", "ops"} <= set(names):
+        return (
+            f"{path} is NAS-Bench-101 as hashes, graphs and values: `oneshot benchmark import NAME {path}` makes the "
+            "table NAME of it, which can be scored and queried"
+        )
+    return f"{path} has no column 'arch'; its columns are {listed(names)}; {HINT}"
 
 
 def _parses(space: Space, text: str) -> bool:

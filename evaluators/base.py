@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,30 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Rows of a notebook's table."""
+NAMED = 5
+"""Architectures that a message names at most."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The predicted accuracy of one architecture, in percent, and how sure it is."""
+    """The predicted accuracy of one architecture, in percent, and how sure it is; or the error that came instead.
+
+    Accuracy and loss are NaN exactly where there is an error. ValueError for an accuracy that is no percentage.
+    """
 
     accuracy: float
     loss: float
     images: int
+    error: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.error is None and not 0 <= self.accuracy <= 100:
+            raise ValueError(f"an accuracy must be a percentage from 0 to 100, got {self.accuracy}")
+
+    @classmethod
+    def failed(cls, error: str, images: int) -> Prediction:
+        """What stands in the place of an architecture that nothing can be predicted of."""
+        return cls(math.nan, math.nan, images, error)
 
     @property
     def standard_error(self) -> float:
@@ -60,8 +76,22 @@ class Predictions:
         """Percent [N]."""
         return np.array([value.accuracy for value in self.values])
 
+    @property
+    def failures(self) -> dict[Arch, str]:
+        """The architectures of which nothing could be predicted, and why."""
+        return {arch: value.error for arch, value in self if value.error is not None}
+
+    def check(self) -> None:
+        """FloatingPointError says how many architectures have no prediction, which, and why."""
+        if failures := self.failures:
+            named = "; ".join(f"{self.space.format(arch)}: {failures[arch]}" for arch in list(failures)[:NAMED])
+            more = f"; and {len(failures) - NAMED} more" if len(failures) > NAMED else ""
+            count = len(set(self.archs))
+            raise FloatingPointError(f"{len(failures)} of {count} architectures have no prediction: {named}{more}")
+
     def __repr__(self) -> str:
-        best = f", the best {self._line(self._ranked()[0])}" if self.values else ""
+        ranked = self._ranked()
+        best = f", the best {self._line(ranked[0])}" if ranked else ""
         return f"<Predictions of {len(self):,} architectures of {self.space.name}{best}>"
 
     def _repr_html_(self) -> str:
@@ -70,6 +100,8 @@ class Predictions:
         best = self._ranked()[:SHOWN]
         rows = [[self.space.format(self.archs[i]), _percent(self.values[i])] for i in best]
         caption = f"the best {len(best)} of {len(self):,} architectures of {self.space.name}"
+        if failures := self.failures:
+            caption += f"; {len(failures):,} without a prediction: {next(iter(failures.values()))}"
         if "batch_norm" in self.protocol:
             caption += f"; BatchNorm {self.protocol['batch_norm']}"
         if images := sorted({value.images for value in self.values}):
@@ -77,29 +109,27 @@ class Predictions:
         return html_table(["architecture", "accuracy %"], rows, caption)
 
     def _ranked(self) -> list[int]:
-        """The places of the predictions, the best first."""
-        return np.argsort(-self.accuracy, kind="stable").tolist()
+        """The places of the predictions, the best first, without what failed."""
+        order = np.argsort(-self.accuracy, kind="stable")
+        return [place for place in order.tolist() if self.values[place].error is None]
 
     def _line(self, place: int) -> str:
         return f"{self.space.format(self.archs[place])} with {_percent(self.values[place])}%"
 
     def records(self) -> list[dict[str, Any]]:
+        """One a row; of what failed the numbers are None, and `error`, which others lack, says why."""
         return [
-            {
-                "arch": self.space.format(arch),
-                "accuracy": value.accuracy,
-                "loss": value.loss,
-                "images": value.images,
-                "standard_error": value.standard_error,
-            }
+            {"arch": self.space.format(arch), **(_numbers(value) if value.error is None else _no_numbers(value))}
             for arch, value in self
         ]
 
     def frame(self) -> pd.DataFrame:
-        """The columns arch, accuracy, loss, images, standard_error."""
+        """The columns arch, accuracy, loss, images, standard_error, and error where something failed."""
         import pandas as pd
 
-        return pd.DataFrame(self.records(), columns=["arch", "accuracy", "loss", "images", "standard_error"])
+        columns = ["arch", "accuracy", "loss", "images", "standard_error", *(["error"] if self.failures else [])]
+        found = pd.DataFrame(self.records(), columns=columns)
+        return found.astype(dict.fromkeys(("accuracy", "loss", "standard_error"), "float64"))
 
     def heading(self) -> dict[str, Any]:
         """What a file of predictions says of itself."""
@@ -129,29 +159,60 @@ class Predictions:
                 parquet.write_table(table.replace_schema_metadata({"oneshot": json.dumps(self.heading())}), temporary)
 
 
+def _numbers(value: Prediction) -> dict[str, Any]:
+    return {
+        "accuracy": value.accuracy, "loss": value.loss, "images": value.images, "standard_error": value.standard_error,
+    }  # fmt: skip
+
+
+def _no_numbers(value: Prediction) -> dict[str, Any]:
+    return {"accuracy": None, "loss": None, "images": value.images, "standard_error": None, "error": value.error}
+
+
 def _percent(value: Prediction) -> str:
     return f"{value.accuracy:.2f} ± {value.standard_error:.2f}"
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What some images say of some architectures: `right` [A, N] bool, `losses` [A, B] float64, a batch's sum each."""
+    """What some images say of some architectures: `right` [A, N] bool, `losses` [A, B] float64, a batch's sum each.
+
+    `undefined` [A] counts the images whose logits were not finite, which are never right.
+    """
 
     right: np.ndarray
     losses: np.ndarray
+    undefined: np.ndarray
 
     def predictions(self) -> list[Prediction]:
-        count = self.right.shape[1]
+        """In order; an error for an architecture with logits that are not finite."""
         losses = [sum(row) for row in self.losses.tolist()]  # in order: what was seen in parts is the same
-        right = self.right.sum(1).tolist()
-        return [Prediction(100 * hits / count, loss / count, count) for hits, loss in zip(right, losses, strict=True)]
+        numbers = zip(self.right.sum(1).tolist(), losses, self.undefined.tolist(), strict=True)
+        return [judged(hits, loss, undefined, self.right.shape[1]) for hits, loss, undefined in numbers]
 
     def rows(self, index: np.ndarray) -> Seen:
-        return Seen(self.right[index], self.losses[index])
+        return Seen(self.right[index], self.losses[index], self.undefined[index])
 
     def then(self, other: Seen) -> Seen:
         """The same architectures on these images and then on others."""
-        return Seen(np.hstack([self.right, other.right]), np.hstack([self.losses, other.losses]))
+        both = [np.hstack(each) for each in ((self.right, other.right), (self.losses, other.losses))]
+        return Seen(both[0], both[1], self.undefined + other.undefined)
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Seen]) -> Seen:
+        """Different architectures on the same images."""
+        return cls(
+            np.vstack([part.right for part in parts]),
+            np.vstack([part.losses for part in parts]),
+            np.concatenate([part.undefined for part in parts]),
+        )
+
+
+def judged(right: float, loss: float, undefined: float, images: int) -> Prediction:
+    """From counts over so many images: how many were right, the summed loss, how many had logits not finite."""
+    if undefined:
+        return Prediction.failed(f"its logits are not finite on {undefined:,.0f} of {images:,} images", images)
+    return Prediction(100 * right / images, loss / images, images)
 
 
 class Evaluator(Protocol):

@@ -48,7 +48,8 @@ def race(
         raise ValueError(f"expected at least 1 to keep and a confidence between 0 and 1, got {keep} and {confidence}")
     ends = slices(images, first)
     risk = (1 - confidence) / max(keep * (len(wanted) - keep) * (len(ends) - 1), 1)
-    seen, start, rounds = Seen(np.empty((len(wanted), 0), bool), np.empty((len(wanted), 0))), 0, []
+    nothing = np.empty((len(wanted), 0))
+    seen, start, rounds = Seen(nothing.astype(bool), nothing, np.zeros(len(wanted), int)), 0, []
     for end in ends:
         seen = seen.then(look(wanted, slice(start, end)))
         rounds.append((end - start, len(wanted)))
@@ -61,8 +62,10 @@ def race(
 
 
 def ranked(space: Space, found: dict[Arch, Prediction]) -> list[Arch]:
-    """The best first: by accuracy, then by loss, then by string."""
-    return sorted(found, key=lambda arch: (-found[arch].accuracy, found[arch].loss, space.format(arch)))
+    """The best first: by accuracy, then by loss, then by string; last what has no prediction."""
+    whole = [arch for arch in found if found[arch].error is None]
+    best = sorted(whole, key=lambda arch: (-found[arch].accuracy, found[arch].loss, space.format(arch)))
+    return best + sorted((arch for arch in found if found[arch].error is not None), key=space.format)
 
 
 def slices(images: int, first: int) -> list[int]:

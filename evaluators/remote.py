@@ -90,12 +90,22 @@ class RemoteEvaluator:
 
     def _predict(self, strings: Sequence[str], last: bool) -> list[Prediction]:
         answer = self._ask("/v1/predictions", {"architectures": strings}, again_at_deadline=last)
-        if answer["model"] != self._fingerprint:
+        if not isinstance(answer, dict) or answer.get("model") != self._fingerprint:
             raise OSError(f"{self.url} predicts by another model than before; start again")
-        rows = answer["predictions"]
-        if len(rows) != len(strings):
-            raise OSError(f"{self.url} gave {len(rows)} predictions for {len(strings)} architectures")
-        return [Prediction(float(row["accuracy"]), _loss(row["loss"]), int(row["images"])) for row in rows]
+        rows = answer.get("predictions")
+        if not isinstance(rows, list) or len(rows) != len(strings):
+            count = len(rows) if isinstance(rows, list) else "no"
+            raise OSError(f"{self.url} gave {count} predictions for {len(strings)} architectures")
+        return [self._prediction(row) for row in rows]
+
+    def _prediction(self, row: Any) -> Prediction:
+        """A record of the answer; OSError where it is none."""
+        try:
+            if row.get("error") is not None:
+                return Prediction.failed(str(row["error"]), int(row["images"]))
+            return Prediction(float(row["accuracy"]), _loss(row["loss"]), int(row["images"]))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise OSError(f"{self.url} gave what is no prediction: {row!r:.200}") from None
 
     def _ask(self, path: str, content: Any = None, again_at_deadline: bool = True) -> Any:
         """The JSON document of an answer, after as many tries as it takes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from oneshot.evaluators.base import Prediction, Predictions
+from oneshot.evaluators.base import Prediction, Predictions, judged
+from oneshot.evaluators.supernet import score
 
 from oneshot.data.load import load
 from oneshot.data.source import Dataset, Images
@@ -51,7 +52,10 @@ class Standalone:
         }  # fmt: skip
 
     def measure(self, arch: Arch, seed: int) -> dict[str, float]:
-        """Train once; accuracies in percent on the validation and the test images, losses, and seconds."""
+        """Train once; accuracies in percent on the validation and the test images, the loss, and seconds.
+
+        NaN where the training diverges, or the logits are not finite: no reason to stop those of others.
+        """
         start = time.perf_counter()
         dataset = _dataset(self.config.dataset, self.data_dir, self.config.image_size, self.device)
         images, valid = dataset.split(self.config.split)
@@ -59,22 +63,28 @@ class Standalone:
         torch.manual_seed(seed)
         net = network(self.config, dataset.classes, arch)
         net = net.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        train(net, SinglePath(space, Uniform(space)), images, valid, self.recipe, seed)
-        net.eval()
-        results = {"valid": self._validate(net, space, valid), "test": self._validate(net, space, dataset.test)}
+        try:
+            train(net, SinglePath(space, Uniform(space)), images, valid, self.recipe, seed)
+        except FloatingPointError as error:
+            lost = Prediction.failed(str(error), len(valid))
+            results = {"valid": lost, "test": lost}
+        else:
+            net.eval()
+            results = {"valid": self._validate(net, space, valid), "test": self._validate(net, space, dataset.test)}
         measured = {f"{part}_accuracy": p.accuracy for part, p in results.items()}
         return measured | {"valid_loss": results["valid"].loss, "seconds": time.perf_counter() - start}
 
     @torch.no_grad()
     def _validate(self, net: torch.nn.Module, space: Space, images: Images) -> Prediction:
         gates = space.gates((0,) * len(space.decisions))
-        correct = loss = 0.0
+        correct = loss = undefined = 0.0
         with autocast(self.recipe.precision, images.labels.device):
             for x, labels in images.batches(500):
-                logits = net(x, gates).float()
-                correct += float((logits.argmax(1) == labels).sum())
-                loss += float(F.cross_entropy(logits, labels, reduction="sum"))
-        return Prediction(100 * correct / len(images), loss / len(images), len(images))
+                right, losses, odd = score(net(x, gates).float(), labels)
+                correct += float(right.sum())
+                loss += float(losses)
+                undefined += float(odd)
+        return judged(correct, loss, undefined, len(images))
 
 
 class StandaloneEvaluator:
@@ -93,9 +103,11 @@ class StandaloneEvaluator:
 
     def _predict(self, arch: Arch) -> Prediction:
         s = self.standalone
-        measured = s.measure(arch, s.config.seed)
         dataset = _dataset(s.config.dataset, s.data_dir, s.config.image_size, s.device)
         images = len(dataset.split(s.config.split)[1])
+        measured = s.measure(arch, s.config.seed)
+        if math.isnan(measured["valid_accuracy"]):
+            return Prediction.failed("its training diverged, or its logits are not finite", images)
         return Prediction(measured["valid_accuracy"], measured["valid_loss"], images)
 
 

@@ -36,6 +36,8 @@ WAYS = (
 class Stored:
     """An evaluator that asks another one only for what the file does not hold; predictions are kept by protocol.
 
+    What failed is not kept.
+
     Every `chunk` predictions are committed together, or as many of those still to be made as a function says, or every
     part of an evaluator that has `stream`. Several processes may share the file, and wait `timeout` seconds for each
     other at most. Where it cannot be written, as on a full disk, what it holds is read all the same, and a warning says
@@ -113,7 +115,15 @@ class Stored:
         query = f"SELECT arch, accuracy, loss, images FROM predictions WHERE key = ?{condition}"
         with self._reading() as connection:
             rows = connection.execute(query, (self._key, *values)).fetchall()
-        return {text: Prediction(*numbers) for text, *numbers in rows}
+        return {text: self._believed(text, *numbers) for text, *numbers in rows}
+
+    def _believed(self, arch: Any, accuracy: Any, loss: Any, images: Any) -> Prediction:
+        """A row as a prediction; ValueError where the file holds something else."""
+        numbers = isinstance(accuracy, int | float) and isinstance(loss, int | float) and isinstance(images, int)
+        if not isinstance(arch, str) or not numbers or not 0 <= accuracy <= 100 or images < 1:
+            row = f"{arch!r:.100}, accuracy {accuracy!r:.40}, loss {loss!r:.40}, images {images!r:.40}"
+            raise ValueError(f"{self.path} holds what is no prediction: {row}")
+        return Prediction(float(accuracy), float(loss), images)
 
     def known(self, archs: Sequence[Arch]) -> dict[Arch, Prediction]:
         """Those that the file holds; looked up one by one, because a few must not read a large file."""
@@ -122,10 +132,11 @@ class Stored:
         return {arch: stored[name] for arch, name in names.items() if name in stored}
 
     def keep(self, archs: Sequence[Arch], values: Sequence[Prediction]) -> None:
-        """Commit what the evaluator says of these, or would say."""
+        """Commit what the evaluator says of these, or would say, but for what failed."""
         rows = [
             (self._key, self.space.format(arch), value.accuracy, value.loss, value.images)
             for arch, value in zip(archs, values, strict=True)
+            if value.error is None
         ]
         self._write(rows)
 

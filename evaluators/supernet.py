@@ -11,7 +11,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from oneshot.evaluators.base import Prediction, Predictions, Seen
@@ -156,7 +155,7 @@ class SupernetEvaluator:
         """
         if (images.start or 0) % self.batch_size:
             raise ValueError(f"a slice must begin at a batch of {self.batch_size}, got {images.start}")
-        valid, right, losses = self.valid.subset(images), [], []
+        valid, right, losses, undefined = self.valid.subset(images), [], [], []
         work = [] if statistics is not None else [(self._calibration, self._calibration_size)]
         with self._ready():
             sharing = Sharing(self.net, self._gates(archs), self.memory)
@@ -169,10 +168,12 @@ class SupernetEvaluator:
             for norm in self._norms:
                 norm.train(self.norm.kind == "batch")
             for x, labels in valid.batches(self.batch_size):
-                scores = [_score(logits, labels) for logits in each(x)]
-                right.append(torch.stack([hits for hits, _ in scores]).cpu())
-                losses.append(torch.stack([loss for _, loss in scores]).double().cpu())
-            return Seen(torch.cat(right, 1).numpy(), torch.stack(losses, 1).numpy()), sharing.statistics()
+                scores = [score(logits, labels) for logits in each(x)]
+                right.append(torch.stack([score[0] for score in scores]).cpu())
+                losses.append(torch.stack([score[1] for score in scores]).double().cpu())
+                undefined.append(torch.stack([score[2] for score in scores]).cpu())
+            odd = torch.stack(undefined, 1).sum(1).numpy()
+            return Seen(torch.cat(right, 1).numpy(), torch.stack(losses, 1).numpy(), odd), sharing.statistics()
 
     def _told(self, sharing: Sharing, batches: int) -> Callable[[Tensor], Iterator[Tensor]]:
         """Logits of one batch after another, all float; `on_progress` is told after as many as there are batches."""
@@ -208,9 +209,11 @@ class SupernetEvaluator:
                 norm.momentum = None
 
 
-def _score(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Which images [B] are right, and the summed loss."""
-    return logits.argmax(1) == labels, F.cross_entropy(logits, labels, reduction="sum")
+def score(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which images [B] are right, the summed loss, and how many have logits that are not finite, and are not right."""
+    finite = logits.isfinite().all(1)
+    right = (logits.argmax(1) == labels) & finite
+    return right, F.cross_entropy(logits, labels, reduction="sum"), (~finite).sum()
 
 
 class Slices:
@@ -234,7 +237,7 @@ class Slices:
             seen, statistics = self.evaluator.validate(group, images, known if len(known) == len(group) else None)
             self._statistics.update(zip(group, statistics, strict=True))
             parts.append(seen)
-        return Seen(np.vstack([part.right for part in parts]), np.vstack([part.losses for part in parts]))
+        return Seen.stacked(parts)
 
 
 def of_run(

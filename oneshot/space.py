@@ -11,6 +11,7 @@ from math import prod
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
+from oneshot.base.foreign import LONGEST, shortened
 from oneshot.cost import Cost, counted_alone
 from oneshot.registry import SKELETONS
 
@@ -37,12 +38,13 @@ def _blamed(parse: Callable[[Any, str], Arch]) -> Callable[[Any, str], Arch]:
     def guarded(self: Space, text: str) -> Arch:
         try:
             return parse(self, text)
-        except ValueError:
-            raise
+        except ValueError as error:
+            if len(str(error)) <= LONGEST:
+                raise
+            raise ValueError(shortened(str(error))) from None  # what came may be as long as a file
         except Exception as error:
-            raise ValueError(
-                f"the search space {self.name} fails to read {text!r}: {type(error).__name__}: {error}"
-            ) from error
+            words = f"the search space {self.name} fails to read {text!r}: {type(error).__name__}: {error}"
+            raise ValueError(shortened(words)) from error
 
     return guarded
 
@@ -112,9 +114,9 @@ class Space(ABC):
         """The architecture as a tuple of ints; ValueError where the space does not allow it."""
         candidate = tuple(arch)
         if not self.allows(candidate):
-            shape = [len(decision.options) for decision in self.decisions]
+            shape, came = [len(decision.options) for decision in self.decisions], shortened(str(candidate), 300)
             raise ValueError(
-                f"{candidate} is no architecture of {self.name}: expected {len(shape)} option indices below {shape}"
+                f"{came} is no architecture of {self.name}: expected {len(shape)} option indices below {shape}"
             )
         return tuple(int(i) for i in candidate)
 

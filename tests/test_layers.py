@@ -57,6 +57,7 @@ LIGHT = (
     "oneshot.base.bounds",
     "oneshot.base.figures",
     "oneshot.base.files",
+    "oneshot.base.foreign",
     "oneshot.base.lookup",
     "oneshot.base.provenance",
 )

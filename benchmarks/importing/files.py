@@ -15,12 +15,12 @@ from oneshot.benchmarks.columns import (
     finite_numbers,
     first_few,
     numeric_columns,
-    read_any,
 )
 from oneshot.benchmarks.importing import nasbench101, nasbench201
 from oneshot.benchmarks.importing.roles import Roles, declare
 from oneshot.benchmarks.index import KEY_COLUMN
 from oneshot.benchmarks.origin import origin_of
+from oneshot.benchmarks.reading import read_any
 from oneshot.benchmarks.table import Benchmark, recognised, write, write_strings
 
 from oneshot.base.files import writing
@@ -40,12 +40,14 @@ def import_any(
     space: Space | None = None,
     joined: Sequence[str | Path] = (),
     roles: Roles = NO_ROLES,
+    arch_column: str | None = None,
     on_start: Callable[[int, str], None] = lambda count, unit: None,
     on_advance: Callable[[int], None] = lambda count: None,
 ) -> Benchmark:
-    """Converts an official file of NAS-Bench-201, NATS-Bench or NAS-Bench-101, or a CSV or Parquet table.
+    """Converts an official file of NAS-Bench-201, NATS-Bench or NAS-Bench-101, or any table of `benchmarks.reading`.
 
-    The columns of the tables `joined` are added to it, then `roles` say which are the truth, its ceiling and its seeds.
+    `arch_column` is the column of architectures, where a table names it otherwise than `arch`. The columns of
+    the tables `joined` are added to it, then `roles` say which are the truth, its ceiling and its seeds.
     ValueError says what is wrong and where, and nothing is written.
     `on_start` is told how much there is to do, and the unit in which `on_advance` is told what was done.
     """
@@ -62,21 +64,23 @@ def import_any(
             on_start(source.stat().st_size if source.is_file() else 0, "bytes")
             table = nasbench101.import_official(source, first, on_advance)
         else:
-            table = import_table(source, first, space)
+            table = import_table(source, first, space, arch_column)
         if joined:
             table = join(table, [Path(each) for each in joined], first if roles else target)
         return declare(table, roles, target) if roles else table
 
 
-def import_table(source: str | Path, target: str | Path, space: Space | None = None) -> Benchmark:
-    """Converts a CSV or Parquet table with a column `arch` or `architecture` into a benchmark file.
+def import_table(
+    source: str | Path, target: str | Path, space: Space | None = None, arch_column: str | None = None
+) -> Benchmark:
+    """Converts a table with a column `arch` or `architecture`, or as named, into a benchmark file.
 
     Keeps every numeric column, and checks all of it first: each string is one of the space (by default the space that
     the table names, or that parses its first string), each number finite, no architecture has two results. Rows that
     repeat another exactly are dropped. ValueError names the row (the first is 1) and column, and nothing is written.
     """
     source = Path(source)
-    table, metadata = read_any(source)
+    table, metadata = read_any(source, arch_column)
     strings = architecture_strings(table, source)
     if not strings:
         raise ValueError(f"{source} has no rows")

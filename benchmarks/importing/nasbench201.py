@@ -20,6 +20,7 @@ key of `PARTS`. Losses and seconds are NaN where the file has none.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,11 @@ PTH_BUDGETS = {"full": 200, "less": 12}
 NATS_BUDGETS = {"200": 200, "12": 12}
 TRUTH, CEILING = "cifar10_test_200", "cifar10_valid_200"
 PICKLE = ".pickle.pbz2"
+
+_SIZES = (
+    "{} is the size space of NATS-Bench (sss, channels such as 64:64:64:64:64), of which there is no search space "
+    "here: expected the topology space, NATS-tss-*"
+)
 
 States = Iterable[tuple[int, Any]]
 Row = dict[str, float]
@@ -117,6 +123,8 @@ def import_official(
 
 def _opened(source: Path) -> tuple[list[str], States, int, Mapping[str, int]]:
     """Architecture strings, (index, state) one by one, how many, and the budgets by the form's own names."""
+    if re.match(r"NATS-sss", source.name, re.IGNORECASE):
+        raise ValueError(_SIZES.format(source))
     if source.is_dir():
         strings = _strings(load_bz2_pickle(source / f"meta{PICKLE}"), source)
         return strings, _folder(source, len(strings)), len(strings), NATS_BUDGETS
@@ -231,6 +239,8 @@ def _entry(document: Any, key: str, kind: type, where: str | Path) -> Any:
 
 def _strings(document: Any, source: Path) -> list[str]:
     strings = _entry(document, "meta_archs", list, source)
+    if strings and all(isinstance(text, str) and re.fullmatch(r"\d+(:\d+)+", text) for text in strings[:10]):
+        raise ValueError(_SIZES.format(source))
     if not all(isinstance(text, str) for text in strings) or len(set(strings)) != len(strings):
         raise ValueError(f"the 'meta_archs' of {source} are not all text, each another")
     return strings

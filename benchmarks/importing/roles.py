@@ -87,7 +87,11 @@ def _default_truth(table: Benchmark, singles: Sequence[str]) -> str:
 def _check_measured(table: Benchmark, role: str, column: str) -> None:
     if column not in table.columns:
         texts = table.metadata.get("source", {}).get("columns_left_out", [])
-        why = "holds no numbers" if column in texts else f"is none of its columns {first_few(table.columns, 20)}"
+        why = (
+            "holds no numbers"
+            if isinstance(texts, list) and column in texts
+            else f"is none of its columns {first_few(table.columns, 20)}"
+        )
         raise ValueError(f"the {role} {column!r} of {table.name} {why}")
     if not np.isfinite(table.values(column)).any():
         raise ValueError(f"the {role} {column!r} of {table.name} was measured of no architecture")

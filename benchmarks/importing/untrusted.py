@@ -3,26 +3,24 @@
 A pickle is a program that may call whatever it names. Here it may name what `STAND_INS` lists and nothing else, and of
 that it gets a stand-in of this module, never numpy's own: numpy trusts the bytes that a pickle hands to its types. A
 file can still be wrong in every other way; who reads the data checks its structure. What a file can waste is bounded:
-one that would unpack to more than `MOST_UNPACKED` times its size is refused. torch is not asked: its container takes
-ten lines to read, and its own restricted reader twenty times as long.
+one that would unpack to more than `MOST_UNPACKED` times its size, or remember more than it has bytes, is
+refused. torch is not asked: its container takes ten lines to read, and its own restricted reader twenty times as long.
 """
 
 from __future__ import annotations
 
 import bz2
 import io
+import mmap
 import pickle
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
-MOST_UNPACKED = 100
-"""Times the size of the compressed file; published files unpack to about three times theirs."""
+from oneshot.benchmarks.importing.opcodes import check_memo
 
-ALWAYS_UNPACKED = 1 << 20
-"""Bytes that even the smallest file may unpack to: tiny files of one repeated value are small for a good reason."""
-
+from oneshot.base.foreign import ALWAYS_UNPACKED, MOST_UNPACKED
 
 TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 """With which the old form of torch's files begins."""
@@ -96,39 +94,20 @@ class _Refused(Exception):
     """Carries the name of what a file may not ask for."""
 
 
-class _Bounded:
-    """A stream of which no more than a number of bytes is read, neither in all nor at once."""
-
-    def __init__(self, file: BinaryIO, most: int) -> None:
-        self._file = file
-        self._left = most
-
-    def read(self, size: int) -> bytes:
-        self._check(size)
-        return self._counted(self._file.read(size))
-
-    def readline(self) -> bytes:
-        return self._counted(self._file.readline(self._left + 1))
-
-    def _counted(self, data: bytes) -> bytes:
-        self._check(len(data))
-        self._left -= len(data)
-        return data
-
-    def _check(self, size: int) -> None:
-        if size > self._left:
-            raise ValueError(f"it unpacks to more than {MOST_UNPACKED} times its size")
-
-
 def load_bz2_pickle(path: Path) -> Any:
     """The plain data of a bz2-compressed pickle; ValueError names the file and what is wrong or was refused."""
     try:
         most = max(ALWAYS_UNPACKED, MOST_UNPACKED * path.stat().st_size)
         with bz2.open(path, "rb") as file:
-            data = PlainUnpickler(_Bounded(file, most)).load()  # pyright: ignore[reportArgumentType]
-            if file.read(1):  # reading to the end is also what finds a file cut short, by its checksum
-                raise ValueError("something follows the pickle")
-            return data
+            content = file.read(most + 1)  # reading to the end is also what finds a file cut short, by its checksum
+        if len(content) > most:
+            raise ValueError(f"it unpacks to more than {MOST_UNPACKED} times its size")
+        check_memo(content)
+        stream = io.BytesIO(content)
+        data = PlainUnpickler(stream).load()
+        if stream.read(1):
+            raise ValueError("something follows the pickle")
+        return data
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}") from None
     except _Refused as refused:
@@ -146,8 +125,12 @@ def load_torch(path: Path) -> Any:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 (name,) = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")]
-                return PlainUnpickler(io.BytesIO(archive.read(name))).load()  # its size was checked
+                content = archive.read(name)  # its size was checked
+            check_memo(content)
+            return PlainUnpickler(io.BytesIO(content)).load()
         with path.open("rb") as file:  # three small pickles, the data, the keys of its tensors: none here
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                check_memo(content, 5)
             magic, _, _, data, keys = (PlainUnpickler(file).load() for _ in range(5))
         if magic != TORCH_MAGIC or keys:
             raise ValueError("it is not torch's own form without tensors")

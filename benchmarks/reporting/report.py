@@ -127,7 +127,7 @@ def headline(report: Report) -> str:
         text += f"; the best trivial baseline ({label(strongest.name)}) has {strongest.measures[tau.name]:.3f}"
     if report.ceiling:
         text += f"; the ceiling is {report.ceiling.measures[tau.name]:.3f}"
-    return text + "."
+    return " ".join([text + ".", *(f"Note: {note}." for note in report.notes)])
 
 
 def table_rows(report: Report, measures: tuple[Measure, ...] = MAIN) -> list[list[str]]:

@@ -35,6 +35,8 @@ class Measure:
     digits: int = 3
     undefined: str = "all evaluated are equally good"
     """Why it is nan, where neither side is constant."""
+    counts: float = 0.0
+    """The fraction of all of which it counts how many are right; 0 for what is no such share."""
     of_ten: bool = False
     """Whether it needs ten architectures, and is an extreme, which no subset of many architectures knows."""
 
@@ -59,7 +61,8 @@ def _of_all(
 def _precision(percent: int, heading: str = "") -> Measure:
     plain = partial(measures.precision_at, fraction=percent / 100)
     name, title = f"precision_at_{percent}", f"precision@{percent}%"
-    return _of_all(name, title, 0.0, plain, resampled.precision_at(percent / 100), heading=heading)
+    under_resamples = resampled.precision_at(percent / 100)
+    return _of_all(name, title, 0.0, plain, under_resamples, heading=heading, counts=percent / 100)
 
 
 def _of_ten(

@@ -119,7 +119,12 @@ class Comparison:
 
     @property
     def note(self) -> str:
-        """Over what the intervals of the differences are."""
+        """Over what the intervals of the differences are, and what must be known of the predictions."""
+        notes = dict.fromkeys(note for each in self.reports.values() for report in each for note in report.notes)
+        return " ".join([self._over, *(f"Note: {note}." for note in notes)])
+
+    @property
+    def _over(self) -> str:
         alone = [difference.over == ARCHITECTURES for difference in self.differences]
         if all(alone):
             return (

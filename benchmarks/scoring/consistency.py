@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,7 +59,10 @@ class Consistency:
         pairs = [
             {"runs": [names[i] for i in pair.runs], **pair.values, "intervals": pair.intervals} for pair in self.pairs
         ]
-        runs = [{"name": run.name, "space": run.space, "protocol": dict(run.protocol)} for run in self.runs]
+        runs = [
+            {"name": run.name, "space": run.space, "protocol": dict(run.protocol), "notes": list(run.notes)}
+            for run in self.runs
+        ]
         how = {"architectures": len(self.runs[0].archs), "intervals": self.intervals, "runs": runs}
         return jsonable({"pairs": pairs, "mean": self.mean, "spread_of_pairs": self.spread, "protocol": how})
 
@@ -105,6 +109,8 @@ def consistency(
 ) -> Consistency:
     """Joins the predictions of two or more runs on the architecture; all pairs see the same resamples of these."""
     runs = [as_predicted(each) for each in predictions]
+    for note in dict.fromkeys(note for run in runs for note in run.notes):
+        warnings.warn(note, stacklevel=2)
     if len(runs) < 2:
         raise ValueError(f"self-consistency needs at least two runs, got {len(runs)}")
     check_spaces({run.name: run.space for run in runs})

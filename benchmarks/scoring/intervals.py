@@ -6,19 +6,28 @@ estimate (the m-out-of-n bootstrap; Bickel, Götze & van Zwet 1997): what it cos
 the ten best predicted are extremes that no subset knows; there all n are resampled, of which only the head matters.
 All predictors see the same draws, so that their differences under each resample are paired.
 
+A share of few, such as precision@1% of 1,000 architectures, is often 0 of 10, which no resampling changes. So to the k
+that are counted some more are added, in half of the resamples all right, in the others all wrong, as the exact interval
+of Clopper & Pearson (1934) takes one more of the better kind above and of the worse below; among many they carry no
+weight.
+
 Shapes: R resamples, N architectures.
 """
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 from oneshot.benchmarks.columns import Array
 from oneshot.benchmarks.scoring.catalogue import MEASURES, Measure
-from oneshot.benchmarks.scoring.measures import NAN, checked, true_ranks
+from oneshot.benchmarks.scoring.measures import NAN, checked, share, true_ranks
 from oneshot.benchmarks.scoring.resampled import Everyone, Resamples, Side
 
 LIMIT = 1000
 SUBSETS = 4
+MORE = 2.0
+"""Counted beside the others in the mean: half of z^2 of a 95% interval."""
 HEAD = 64
 """Sorted positions among which the ten best of a resample are sure to be: 64 draws are expected there."""
 TIED = 3000
@@ -82,13 +91,34 @@ class Bootstrap:
         head = samples[0] if self.whole or not any(each.of_ten for each in defined) else self._head(x, y)
         found: dict[str, Array] = {name: np.full(self.times, np.nan) for name in estimates}
         for each in defined:
-            exact = self.whole or each.of_ten
-            found[each.name] = each.resampled(head) if exact else self._scaled(each, samples, estimates[each.name])
+            if each.of_ten:
+                found[each.name] = each.resampled(head)
+                continue
+            values = [self._with_more(each, each.resampled(sample), sample) for sample in samples]
+            found[each.name] = values[0] if self.whole else self._scaled(each, values, estimates[each.name])
         return found
 
-    def _scaled(self, measure: Measure, samples: list[Resamples], estimate: float) -> Array:
+    def _with_more(self, measure: Measure, values: Array, sample: Resamples) -> Array:
+        """The shares of a measure that counts, with some more counted; other measures as they are.
+
+        How many is drawn by what the predictor counts: equal ones stay equal, others have luck of their own. A subset's
+        own value, which comes first, stays.
+        """
+        if not measure.counts:
+            return values
+        k = share(sample.predicted.drawn, measure.counts)
+        predicted = sample.predicted.values_N
+        counted = np.packbits(predicted >= np.partition(predicted, -k)[-k]).tobytes()
+        rng = np.random.default_rng((self._seed, zlib.crc32(counted)))
+        more = rng.poisson(MORE, len(values)).astype(np.float64)
+        right = more * rng.permutation(np.arange(len(values)) % 2)
+        found = (k * values + right) / (k + more)
+        if not self.whole:
+            found[0] = values[0]
+        return found
+
+    def _scaled(self, measure: Measure, values: list[Array], estimate: float) -> Array:
         """The measure of every resample, brought to the scale of all architectures and into the measure's range."""
-        values = [measure.resampled(each) for each in samples]
         deviations = np.concatenate([value[1:] - value[0] for value in values])
         return np.clip(estimate + deviations * np.sqrt(self.size / len(self.truth)), measure.low, measure.high)
 

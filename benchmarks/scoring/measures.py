@@ -56,9 +56,19 @@ def pearson_r(predicted: Array, truth: Array) -> float:
     x, y = checked(predicted, truth)
     if constant(x) or constant(y):
         return NAN
-    x, y = x - x.mean(), y - y.mean()
+    x, y = centred(x), centred(y)
     product = (x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum())  # sums, as BLAS depends on the number of threads
     return float(np.clip(product, -1, 1))
+
+
+def centred(values: Array) -> Array:
+    """Less their mean and near 1, by powers of two: squares neither overflow nor vanish, and no digit is lost."""
+    scaled = _near_one(values)
+    return _near_one(scaled - scaled.mean())
+
+
+def _near_one(values: Array) -> Array:
+    return np.ldexp(values, -int(np.frexp(np.abs(values).max())[1]))
 
 
 def spearman_rho(predicted: Array, truth: Array) -> float:

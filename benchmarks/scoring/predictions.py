@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -13,15 +12,14 @@ import numpy as np
 import pyarrow as pa
 from oneshot.benchmarks.columns import (
     ARCH_NAMES,
-    PARQUET,
     Array,
     architecture_strings,
     finite_numbers,
     first_repeat,
-    read_any,
+    listed,
 )
+from oneshot.benchmarks.reading import is_table, label_of, read_any
 
-from oneshot.base.files import read_json
 from oneshot.space import Arch, Space
 
 if TYPE_CHECKING:
@@ -43,6 +41,8 @@ class Predicted:
     space: str | None = None
     protocol: Mapping[str, Any] = field(default_factory=dict)
     name: str = "predictions"
+    notes: Sequence[str] = ()
+    """What a reader of a result made with them must know."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "accuracy", np.asarray(self.accuracy, np.float64))
@@ -62,11 +62,13 @@ class Predicted:
                 f"rows {repeat[0] + 1} and {repeat[1] + 1} of {self.name} are the same architecture, "
                 f"{self.archs[repeat[0]]!r}; expected each once"
             )
+        if note := mixed_scales(self.accuracy):
+            object.__setattr__(self, "notes", tuple(dict.fromkeys([*self.notes, f"{self.name}: {note}"])))
 
     @property
     def label(self) -> str:
         """The name as figures and tables show it, without what says that it is a file."""
-        return re.sub(r"\.(parquet|pq|csv|json)$", "", self.name)
+        return label_of(self.name)
 
 
 @runtime_checkable
@@ -95,7 +97,9 @@ def as_predicted(source: Predicted | Evaluated | pd.DataFrame | str | Path) -> P
     if isinstance(source, Evaluated):
         protocol, strings = dict(source.protocol), [source.space.format(arch) for arch in source.archs]
         name = str(protocol.get("name") or protocol.get("evaluator") or "predictions")
-        return Predicted(strings, source.accuracy, source.space.name, protocol, name)
+        failures: Mapping[Arch, str] = getattr(source, "failures", {})
+        kept, notes = _without_errors([failures.get(arch) for arch in source.archs], name)
+        return Predicted([strings[i] for i in kept], source.accuracy[kept], source.space.name, protocol, name, notes)
     import pandas as pd
 
     if not isinstance(source, pd.DataFrame):
@@ -105,6 +109,9 @@ def as_predicted(source: Predicted | Evaluated | pd.DataFrame | str | Path) -> P
         )
     if "accuracy" not in source.columns:
         raise ValueError(f"the data frame has no column 'accuracy'; its columns are {', '.join(map(str, source))}")
+    columns = list(map(str, source.columns))
+    if twice := next((name for name in columns if columns.count(name) > 1), None):
+        raise ValueError(f"the data frame has more than one column {twice!r}: expected each name once")
     try:
         needed = source[[name for name in source.columns if name in (*ARCH_NAMES, "accuracy")]]
         table = pa.Table.from_pandas(needed, preserve_index=False)
@@ -113,25 +120,63 @@ def as_predicted(source: Predicted | Evaluated | pd.DataFrame | str | Path) -> P
     return Predicted(architecture_strings(table, "the data frame"), finite_numbers(table, "accuracy", "the data frame"))
 
 
-def read_predictions(path: str | Path, by: str = "accuracy") -> Predicted:
-    """Predictions from a CSV or Parquet file with the columns `arch` and `accuracy`; others are ignored.
+def read_predictions(path: str | Path, by: str = "accuracy", arch_column: str | None = None) -> Predicted:
+    """Predictions from any table of `benchmarks.reading` with the columns `arch` and `accuracy`; others are ignored.
 
-    `by` names another column to rank by, for example `loss`, of which less is better (its sign is turned). Space and
-    protocol come from the Parquet metadata `oneshot`, a JSON document `{"space": ..., "protocol": {...}}`. A .json file
-    is that document with the rows as `predictions`, a list of objects. Their name is the protocol's `name`, else that
-    of the file. ValueError names the row (the first is 1) and column of what is missing, repeated or not a number.
+    `by` names another column to rank by, for example `loss`, of which less is better (its sign is turned), and
+    `arch_column` another one of architectures. Space and protocol come from the Parquet metadata `oneshot`, a JSON
+    document `{"space": ..., "protocol": {...}}`, or stand in a .json file beside `predictions`. Rows with an `error`
+    are left out, of which the notes tell. Their name is the protocol's `name`, else that of the file. ValueError names
+    the row (the first is 1) and column of what is missing, repeated or not a number.
     """
     path = Path(path)
-    table, metadata = _read_json(path) if path.suffix.lower() == ".json" else read_any(path)
+    table, metadata = read_any(path, arch_column)
     if by not in table.column_names:
-        raise ValueError(f"{path} has no column {by!r}; its columns are {', '.join(table.column_names)}")
+        raise ValueError(
+            f"{path} has no column {by!r}; its columns are {listed(table.column_names)}; --accuracy-column names "
+            "another"
+        )
+    notes: Sequence[str] = ()
+    if "error" in table.column_names:
+        kept, notes = _without_errors(table.column("error").to_pylist(), path.name)
+        table = table.take(kept)
     strings = architecture_strings(table, path)
     values = finite_numbers(table, by, path) * (-1 if by == "loss" else 1)
     protocol = {**(metadata.get("protocol") or {}), "ranked_by": by}
-    return Predicted(strings, values, metadata.get("space"), protocol, str(protocol.get("name") or path.name))
+    name = str(protocol.get("name") or path.name)
+    return Predicted(strings, values, metadata.get("space"), protocol, name, notes)
 
 
-def read_methods(words: Sequence[str], by: str = "accuracy") -> dict[str, list[Predicted]]:
+def _without_errors(errors: Sequence[str | None], name: str) -> tuple[list[int], Sequence[str]]:
+    """The rows without an error, and the note on the others."""
+    kept = [row for row, error in enumerate(errors) if not error]
+    failed = [error for error in errors if error]
+    if not failed:
+        return kept, ()
+    return kept, (f"{name}: {len(failed)} of {len(errors)} architectures without a prediction were left out",)
+
+
+def mixed_scales(values: Array) -> str | None:
+    """What to say where some accuracies seem to be fractions and others percentages.
+
+    That is where nothing lies between 1 and 5, and the values below, times 100, fall among those above; estimates may
+    go a little beyond 1 and 100. Networks that only guess among a hundred classes do not look so: their 1% would be
+    100%.
+    """
+    low, high = values[(values > 0) & (values <= 1.5)], values[values > 1.5]
+    if not len(low) or not len(high) or values.min() < 0 or not 5 <= high.min() <= high.max() <= 150:
+        return None
+    if not high.min() <= 100 * float(np.median(low)) <= high.max():
+        return None
+    return (
+        f"{len(low)} of {len(values)} accuracies look like fractions ({low.min():g} to {low.max():g}) among "
+        f"percentages ({high.min():g} to {high.max():g}); they were ranked as they are"
+    )
+
+
+def read_methods(
+    words: Sequence[str], by: str = "accuracy", arch_column: str | None = None
+) -> dict[str, list[Predicted]]:
     """The runs of each method by its name, from `FILE`, `NAME=FILE` or `NAME=FILE,FILE` (one file a training seed).
 
     Files without a name whose protocols differ in nothing but seed and checkpoint are runs of one method.
@@ -141,11 +186,11 @@ def read_methods(words: Sequence[str], by: str = "accuracy") -> dict[str, list[P
     for word in words:
         name, equals, files = word.partition("=")
         if not equals or Path(word).is_file():
-            unnamed.append(read_predictions(word, by))
+            unnamed.append(read_predictions(word, by, arch_column))
             continue
         if not name or not files or name in methods:
             raise ValueError(f"expected NAME=FILE or NAME=FILE,FILE with a name of its own, got {word!r}")
-        runs = [read_predictions(file, by) for file in files.split(",")]
+        runs = [read_predictions(file, by, arch_column) for file in files.split(",")]
         methods[name] = [replace(runs[0], name=name)] if len(runs) == 1 else runs
     for runs in _runs_of_one_method(unnamed):
         name = _common_name([run.label for run in runs])
@@ -183,9 +228,9 @@ def _without_seed(value: Any) -> Any:
 
 
 def read_archs(path: str | Path) -> list[str]:
-    """The architecture strings of a text file (one a line, empty lines skipped), or of a CSV or Parquet column."""
+    """The architecture strings of a text file (one a line, empty lines skipped), or of a table's column."""
     path = Path(path)
-    if path.suffix.lower() in (".csv", *PARQUET):
+    if is_table(path):
         table, _ = read_any(path)
         return architecture_strings(table, path)
     if not path.is_file():
@@ -210,16 +255,3 @@ def aligned(runs: Sequence[Predicted]) -> list[Array]:
             )
         arrays.append(run.accuracy[[rows[text] for text in runs[0].archs]])
     return arrays
-
-
-def _read_json(path: Path) -> tuple[pa.Table, dict[str, Any]]:
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-    document = read_json(path)
-    rows = document.get("predictions") if isinstance(document, dict) else None
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{path} is no document of predictions: expected an object with a list of 'predictions'")
-    try:
-        return pa.Table.from_pylist(rows), document
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ValueError(f"the predictions in {path} are no table: {error}") from None

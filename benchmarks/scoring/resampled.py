@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 from oneshot.benchmarks.columns import Array
-from oneshot.benchmarks.scoring.measures import LEFT, TOP, TenBest, share, top_of_sorted, true_ranks
+from oneshot.benchmarks.scoring.measures import LEFT, TOP, TenBest, centred, share, top_of_sorted, true_ranks
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Side:
 
     @cached_property
     def centred(self) -> Centred:
-        return Centred(self.values_N, self.counts_RN)
+        return Centred(centred(self.values_N), self.counts_RN)
 
     def chance_of_top(self, k: int) -> Array:
         """The chance of each copy to be among the k highest of its resample, under a random order of ties; (R, N)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from oneshot.benchmarks.scoring.measures import (
     improvement_curve,
     pruning_curve,
 )
-from oneshot.benchmarks.scoring.predictions import Evaluated, Predicted, as_predicted
+from oneshot.benchmarks.scoring.predictions import Evaluated, Predicted, as_predicted, mixed_scales
 from oneshot.benchmarks.scoring.protocols import PREDICTED, ScoringProtocol
 from oneshot.benchmarks.table import Benchmark
 
@@ -79,6 +80,11 @@ class Report:
     @property
     def intervals(self) -> dict[str, Interval]:
         return self.method.intervals
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a reader of the numbers must know of the predictions, or of the truth."""
+        return [*self.protocol["predictions"].get("notes", ()), *self.protocol.get("notes", ())]
 
     @property
     def everyone(self) -> tuple[Scores, ...]:
@@ -147,6 +153,8 @@ def score_all(
     is told the name of each predictor whose scores are ready.
     """
     runs = [as_predicted(each) for each in predictions]
+    for note in dict.fromkeys(note for run in runs for note in run.notes):
+        warnings.warn(note, stacklevel=2)
     table = _in_space(runs, benchmark)
     truth = truth or table.default_truth()
     ceiling = ceiling or table.default_ceiling(truth)
@@ -168,6 +176,7 @@ def score_all(
     top = scores(ceiling, _measured(table, ceiling, rows)) if ceiling else None
     common = {
         **_protocol(table, truth, ceiling, rows, protocol),
+        **({"notes": [f"truth {truth}: {note}"]} if (note := mixed_scales(y)) else {}),
         "best_of_table": best,
         "intervals": {**bootstrap.protocol(), "confidence": confidence, "seed": seed},
     }
@@ -253,7 +262,8 @@ def _measured(table: Benchmark, column: str, rows: np.ndarray) -> Array:
 
 
 def _origin(run: Predicted) -> dict[str, Any]:
-    return {"name": run.name, "space": run.space, "protocol": dict(run.protocol)}
+    notes = {"notes": list(run.notes)} if run.notes else {}
+    return {"name": run.name, "space": run.space, "protocol": dict(run.protocol), **notes}
 
 
 def _protocol(

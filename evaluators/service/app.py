@@ -207,7 +207,10 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
     ) -> Response:
         """Predict one architecture."""
         asked = _parsed(arch, service.space) if INDICES.fullmatch(arch) else arch
-        return response((await service.predict([asked], request))[0])
+        (found,) = await service.predict([asked], request)
+        if "error" in found:
+            raise Refused(422, f"no prediction of {found['arch']}: {found['error']}")
+        return response(found)
 
 
 def _add_knowledge(app: FastAPI, service: Service) -> None:

@@ -66,6 +66,8 @@ class Known:
     def add(self, rows: Sequence[Row]) -> None:
         keys = []
         for row in rows:
+            if row.prediction.error is not None:
+                continue
             self._rows.setdefault(row.arch, row)
             if row.text not in self.by_text:  # a space may write several architectures alike
                 self.by_text[row.text] = row

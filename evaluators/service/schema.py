@@ -36,11 +36,20 @@ class Record(BaseModel):
     truth: float | None = Field(description="the measured accuracy in percent, of a service with a benchmark")
 
 
+class Unpredicted(BaseModel):
+    """What stands in the place of an architecture that nothing can be predicted of."""
+
+    arch: str
+    indices: list[int]
+    images: int
+    error: str
+
+
 class Answer(BaseModel):
     """Predictions in the order asked for; `model` is the fingerprint of /v1/model."""
 
     model: str
-    predictions: list[Record]
+    predictions: list[Record | Unpredicted]
 
 
 class Ranking(BaseModel):
@@ -106,8 +115,10 @@ class Failure(BaseModel):
 
 
 def record(row: Row, known: Known) -> dict[str, Any]:
-    """`Record` as a plain dictionary: building the model would take most of the time of an answer."""
+    """`Record` or `Unpredicted` as a plain dictionary: building the model would take most of the time of an answer."""
     value = row.prediction
+    if value.error is not None:
+        return {"arch": row.text, "indices": row.arch, "images": value.images, "error": value.error}
     return {
         "arch": row.text,
         "indices": row.arch,

@@ -187,5 +187,5 @@ def read_json(path: Path) -> Any:
     """The document in a file; ValueError where it is no JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, of a number's digits, of nesting
         raise ValueError(f"{path} is no JSON document: {error}") from error

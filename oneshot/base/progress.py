@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import Any, TextIO
 
+from oneshot.base.console import console
+
 LINE_SECONDS = 10.0
 
 
@@ -24,17 +26,16 @@ class Progress:
     def __enter__(self) -> Progress:
         if not self.quiet and self.stream.isatty():
             from rich import progress
-            from rich.console import Console
 
             columns = (
-                progress.TextColumn("{task.description}"),
+                progress.TextColumn("{task.description}", markup=False),
                 progress.BarColumn(),
                 progress.MofNCompleteColumn(),
-                progress.TextColumn("{task.fields[facts]}"),
+                progress.TextColumn("{task.fields[facts]}", markup=False),
                 progress.TimeElapsedColumn(),
                 progress.TimeRemainingColumn(),
             )
-            self._bar = progress.Progress(*columns, console=Console(file=self.stream))
+            self._bar = progress.Progress(*columns, console=console(self.stream))
             self._bar.start()
             self._task = self._bar.add_task(self.label, total=self.total, facts="")
         return self

@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 Settings = TypeVar("Settings")
 
+MOST = 1 << 63
+"""No setting is a whole number beyond what processors have."""
+
 
 def made(kind: type[Settings], values: Mapping[str, Any], what: str) -> Settings:
     """The settings with these values; ValueError names what is unknown, with the nearest name, or of another type."""
@@ -38,5 +41,7 @@ def _typed(what: str, default: Any, value: Any) -> Any:
     if isinstance(default, float) and type(value) in (int, float):
         return float(value)
     if type(value) is not type(default):
-        raise ValueError(f"{what} must be a {type(default).__name__}, got {value!r}")
+        raise ValueError(f"{what} must be a {type(default).__name__}, got {value!r:.200}")
+    if type(value) is int and abs(value) >= MOST:
+        raise ValueError(f"{what} must lie below 2**63, got a number of {len(str(abs(value)))} digits")
     return value

@@ -54,13 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _with_plugins(arguments)
         command = importlib.import_module(f"oneshot.cli.{name}")
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: print(f"oneshot {name}: {message}", file=sys.stderr)
+            warnings.showwarning = lambda message, *_, **__: _say(f"oneshot {name}: {message}")
             return command.main(arguments) or 0
-    except (ValueError, OSError, sqlite3.Error, FloatingPointError) as error:
+    except (ValueError, OSError, sqlite3.Error, FloatingPointError, MemoryError) as error:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        return _fail(f"oneshot {name}", str(error))
+        return _fail(f"oneshot {name}", str(error) or type(error).__name__)
     except KeyboardInterrupt:
         print(f"\noneshot {name}: stopped; the same command continues where it was", file=sys.stderr)
         return 130
@@ -85,5 +85,13 @@ def _with_plugins(words: list[str]) -> list[str]:
 
 
 def _fail(who: str, what: str) -> int:
-    print(f"{who}: {what}", file=sys.stderr)
+    _say(f"{who}: {what}")
     return 2
+
+
+def _say(message: str) -> None:
+    """On the standard error, not endless, and without what could steer a terminal or cannot be encoded."""
+    from oneshot.base.foreign import shortened
+
+    encoding = sys.stderr.encoding or "utf-8"
+    print(shortened(message).encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)

@@ -109,7 +109,8 @@ def import_(argv: Sequence[str]) -> None:
     to = parser(
         "benchmark import",
         "Convert an official file of NAS-Bench-201 (.pth), NATS-Bench (.pickle.pbz2 or the -simple folder) or "
-        "NAS-Bench-101 (.tfrecord), or a CSV or Parquet table with the column arch; nothing in it is executed.",
+        "NAS-Bench-101 (.tfrecord, or Parquet with hash, graph and values), or a table (.csv, .tsv, .json, .jsonl, "
+        "also .gz, .parquet) with the column arch; nothing in it is executed.",
         "oneshot benchmark import nasbench201 NAS-Bench-201-v1_1-096897.pth",
     )
     to.add_argument("name", type=str, help="name of the table, made in the data folder, or a .parquet file to write")
@@ -123,6 +124,8 @@ def import_(argv: Sequence[str]) -> None:
     to.add_argument("--ceiling", type=str | None, default=None, help=ceiling)
     seeds = "columns of single trainings of the truth, as a name in which {seed} is a number: 'cifar10_test_{seed}'"
     to.add_argument("--seeds", type=str | None, default=None, help=seeds)
+    called = "what the column of architectures is called in the source, if not arch"
+    to.add_argument("--arch-column", type=str | None, default=None, help=called)
     add_data_dir(to)
     args = to.parse_args(list(argv))
     from oneshot.base.lookup import data_folder
@@ -141,7 +144,8 @@ def import_(argv: Sequence[str]) -> None:
         raise ValueError(f"{target} would be written over what it is made of; choose another name")
     space, roles = SPACES[args.space] if args.space else None, Roles(args.truth, args.ceiling, args.seeds)
     with Progress("import", 0, "") as progress:
-        table = import_any(args.source, target, space, args.join, roles, progress.expect, progress.advance)
+        how = (args.join, roles, args.arch_column, progress.expect, progress.advance)
+        table = import_any(args.source, target, space, *how)
     print(f"{target}: {len(table):,} architectures of {table.space.name}, {len(table.columns)} columns, {_few(table)}")
     print(_roles(table))
 

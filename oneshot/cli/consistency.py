@@ -28,6 +28,15 @@ def add_options(to: Any) -> None:
     add_machine(group)
 
 
+def ranked_by(args: Any) -> str:
+    """The column of the predictions, by either of its options."""
+    if args.accuracy_column is None:
+        return args.by
+    if args.by not in ("accuracy", args.accuracy_column):
+        raise ValueError(f"--by {args.by} and --accuracy-column {args.accuracy_column} name two columns; say one")
+    return args.accuracy_column
+
+
 def main(args: Any) -> None:
     from oneshot.benchmarks.reporting.consistency import consistency_table, write_consistency
     from oneshot.benchmarks.scoring.consistency import check_spaces, consistency
@@ -41,7 +50,8 @@ def main(args: Any) -> None:
     if args.sample < 0:
         raise ValueError(f"--sample must be at least 0, got {args.sample}")
     words = list(args.predictions)
-    files = {word: read_predictions(word, args.by) for word in words if not Path(word).is_dir()}
+    by = ranked_by(args)
+    files = {word: read_predictions(word, by, args.arch_column) for word in words if not Path(word).is_dir()}
     spaces = {word: files[word].space if word in files else space_of_run(word).name for word in words}
     check_spaces(spaces)
     found = files if len(files) == len(set(words)) else files | _predicted(words, files, args)
@@ -78,8 +88,17 @@ def _predicted(words: Sequence[str], files: dict[str, Predicted], args: Any) -> 
                 progress.expect(len(archs) * len(folders), "architectures")
             stored = Stored(of_run(run, args.batch_norm, args.batch_size), Path(word) / "predictions.sqlite")
             made = stored(list(archs.values()), on_chunk=lambda part, values: progress.advance(len(part)))
-            ranked = [value.accuracy if args.by == "accuracy" else -value.loss for value in made.values]
-            found[word] = Predicted(list(archs), np.array(ranked), run.space.name, made.protocol, word)
+            ranked = {
+                text: value.accuracy if args.by == "accuracy" else -value.loss
+                for text, value in zip(archs, made.values, strict=True)
+                if value.error is None
+            }
+            left_out = len(made) - len(ranked)
+            notes = [f"{word}: {left_out} of {len(made)} architectures without a prediction were left out"]
+            found[word] = Predicted(
+                list(ranked), np.array(list(ranked.values())), run.space.name, made.protocol, word,
+                notes if left_out else (),
+            )  # fmt: skip
     return found
 
 

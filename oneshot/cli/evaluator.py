@@ -88,10 +88,12 @@ def _opened_table(args: Any) -> Opened:
     if args.standalone:
         raise ValueError("--standalone needs a run folder, got --benchmark")
     table = TableEvaluator(find_table(args.benchmark, args.data_dir), args.truth)
-    trained = table.benchmark.metadata.get("protocol", {}).get("configuration", {})
+    found = table.benchmark.metadata.get("protocol", {}).get("configuration", {})
+    trained: dict[str, Any] = found if isinstance(found, dict) else {}
     own = trained.get("space", {})
     trained = {**trained, **own} if isinstance(own, dict) else trained  # flat, in tables of earlier versions
-    size = {name: trained[name] for name in ("channels", "cells", "image_size") if trained.get(name)}
+    size = {name: trained[name] for name in ("channels", "cells", "image_size") if type(trained.get(name)) is int}
+    size = {name: value for name, value in size.items() if value}
     return Opened(table, size, table=table)
 
 

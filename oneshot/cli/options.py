@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
+from oneshot.base.console import console
 from oneshot.base.settings import nearest
 
 if TYPE_CHECKING:
@@ -201,7 +202,6 @@ def print_json(document: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table for people; the first column is text, the others are numbers."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
@@ -209,15 +209,12 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_column(column, justify="right" if i else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table)
+    print_rich(table, 120)
 
 
-def print_rich(table: Any) -> None:
+def print_rich(table: Any, width: int = WIDTH) -> None:
     """A table that fits a hundred columns where no terminal shows it."""
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
+    console(width=width).print(table)
 
 
 def fields_of(args: Any, kind: type) -> dict[str, Any]:

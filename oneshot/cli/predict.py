@@ -49,13 +49,15 @@ def _predict(args: Any, argv: Sequence[str]) -> None:
     if args.json:
         print_json(predictions.document())
     else:
-        ranked = sorted(predictions.records(), key=lambda record: -record["accuracy"])
+        made = [record for record in predictions.records() if record["accuracy"] is not None]
+        ranked = sorted(made, key=lambda record: -record["accuracy"])
         rows = [(r["arch"], f"{r['accuracy']:.2f} ± {r['standard_error']:.2f}", f"{r['loss']:.4f}") for r in ranked]
         print_table(
             f"{len(rows)} predictions, the best first", ("architecture", "accuracy %", "loss"), rows[: args.show]
         )
         if args.out is not None:
             print(f"{args.out}: {len(rows)} predictions")
+    predictions.check()  # after all was written
 
 
 def _all(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions:

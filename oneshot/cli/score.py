@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oneshot.cli import consistency
+from oneshot.cli.consistency import ranked_by
 from oneshot.cli.options import parser, print_json, print_rich
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _score(args: Any) -> None:
     if args.list is not None:
         _list(benchmark, protocol.rows(benchmark, benchmark.values(truth)), args.list)
         return
-    methods = read_methods(args.predictions, args.by)
+    methods = read_methods(args.predictions, ranked_by(args), args.arch_column)
     if not methods:
         raise ValueError("expected at least one file of predictions, or --list FILE to write what to predict")
     methods, origins = _with_processed(methods, args.post, benchmark)
@@ -59,9 +60,9 @@ def _score(args: Any) -> None:
 def _arguments(argv: Sequence[str]) -> Any:
     to = parser("score", __doc__ or "", EXAMPLE)
     files = (
-        "[NAME=]FILE[,FILE...]: files of `oneshot predict`, or CSV or Parquet files with the columns arch and "
-        "accuracy; several files of one NAME are training seeds of one method, as are files without a name that "
-        "differ in the seed alone; several methods are compared"
+        "[NAME=]FILE[,FILE...]: files of `oneshot predict`, or tables (.csv, .tsv, .json, .jsonl, also .gz, .parquet) "
+        "with the columns arch and accuracy; several files of one NAME are training seeds of one method, as are "
+        "files without a name that differ in the seed alone; several methods are compared"
     )
     to.add_argument("predictions", type=str, nargs="*", help=files)
     to.add_argument("--benchmark", type=str | None, default=None, help="name or file of a table")
@@ -75,6 +76,10 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--list", type=Path | None, default=None, help="only write the architectures of --protocol")
     by = "column of the predictions to rank by; of loss, less is better"
     to.add_argument("--by", type=str, default="accuracy", help=by)
+    called = "what the column of accuracies is called in the files; the same as --by"
+    to.add_argument("--accuracy-column", type=str | None, default=None, help=called)
+    called = "what the column of architectures is called in the files, if not arch"
+    to.add_argument("--arch-column", type=str | None, default=None, help=called)
     post = "also score these post-processings: isomorphs, ensemble, fuse:params, or several joined by +"
     to.add_argument("--post", type=str, nargs="+", default=[], help=post)
     to.add_argument("--compare", action="store_true", help="paired differences, for a single method to the baselines")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -43,6 +44,10 @@ def main(argv: Sequence[str]) -> None:
             write(args.out, task, settings)
             _draw(task, args.out)
     _show(task, settings, args)
+    if task.failed:
+        some = ", ".join(task.space.format(arch) for arch in task.failed[:5])
+        count = f"{len(task.failed)} of {task.evaluations} architectures"
+        warnings.warn(f"{count} have no finite accuracy and were left out: {some}", stacklevel=2)
 
 
 def _searched(args: Any, service: RemoteEvaluator | None, cluster: Cluster | None) -> tuple[Task, dict[str, Any]]:

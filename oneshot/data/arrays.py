@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from oneshot.base.files import replacing
+from oneshot.base.npz import arrays_of
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 
@@ -38,12 +37,7 @@ def digits() -> dict[str, np.ndarray]:
 
 def read(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a data set file; ValueError where it cannot be read, lacks a key, or holds something else."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            names = file.files
-            arrays = {key: file[key] for key in KEYS if key in names}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is no readable .npz file: {error}") from error
+    arrays, names = arrays_of(path, KEYS)
     missing = [key for key in KEYS if key not in arrays]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}; expected {', '.join(KEYS)}, got {', '.join(names)}")

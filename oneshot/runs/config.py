@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
-from oneshot.base.bounds import check_least
+from oneshot.base.bounds import IMAGE_SIDE, check_least, check_most
 from oneshot.base.settings import document as plain
 from oneshot.base.settings import made
 from oneshot.registry import CONTEXTS, METHODS, SAMPLERS, SPACES, nearest, skeleton_of
@@ -15,6 +15,8 @@ from oneshot.training.recipe import Recipe
 
 PARTS = ("space", "method", "sampler", "context")
 """What a run chooses by name."""
+BESIDE = ("plugins", "threads")
+"""What a run folder also says of a run: a change is told, not refused."""
 
 
 def settings_type(part: str, name: str) -> type:
@@ -86,6 +88,7 @@ class Config:
         for part in PARTS:
             object.__setattr__(self, part, chosen(getattr(self, part)))
         check_least(self, seed=0, image_size=0)
+        check_most(self, image_size=IMAGE_SIDE)
 
     @classmethod
     def of(cls, **values: Any) -> Self:
@@ -169,7 +172,8 @@ def document(config: Config, recipe: Recipe) -> dict[str, Any]:
 def read(values: Mapping[str, Any]) -> tuple[Config, Recipe]:
     """The configuration that `document` wrote; ValueError names keys that are unknown or of another type."""
     rest = dict(values)
-    rest.pop("plugins", None)
+    for beside in BESIDE:
+        rest.pop(beside, None)
     recipe = rest.pop("recipe", None)
     if not isinstance(recipe, Mapping):
         raise ValueError(f"a configuration must hold a recipe, got {recipe!r}")

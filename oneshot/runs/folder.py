@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from torch import Tensor
 
 from oneshot.base.files import append_line, clear, read_json, replacing, vacant, write_json
 from oneshot.base.provenance import differences
+from oneshot.runs.config import BESIDE
 from oneshot.runs.recording import Recorder
 from oneshot.runs.upgrade import renamed, upgraded
 
@@ -106,6 +106,8 @@ class RunFolder:
             raise ValueError(f"{path} must hold {', '.join(expected)}")
         if Path(commit["file"]).name != commit["file"]:
             raise ValueError(f"{path} must name a file of the run folder, got {commit['file']!r}")
+        if commit["epoch"] < 1 or commit["file"] != f"state-{commit['epoch']}.safetensors":
+            raise ValueError(f"{path} contradicts itself: epoch {commit['epoch']} in the file {commit['file']!r}")
         return commit
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -138,12 +140,10 @@ class RunFolder:
             state = renamed(load_safetensors(content))
         except SafetensorError as error:
             raise ValueError(f"{path} is no safetensors file: {error}") from error
-        epochs = _epochs_of(path, content)
-        if epochs - {str(commit["epoch"])}:
-            raise ValueError(
-                f"{self.path / 'checkpoint.json'} says epoch {commit['epoch']} of {path.name}, "
-                f"which is of epoch {', '.join(sorted(epochs))}"
-            )
+        of = _epoch_of(content)
+        if of not in (None, str(commit["epoch"])):
+            where = self.path / "checkpoint.json"
+            raise ValueError(f"{where} says epoch {commit['epoch']} of {path.name}, which is of epoch {of}")
         return state
 
     def log(self, row: Mapping[str, Any]) -> None:
@@ -174,16 +174,14 @@ class RunFolder:
 
 
 def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be equal for a run to be continued: a changed plugin is told, not refused."""
-    return {key: value for key, value in config.items() if key != "plugins"}
+    """What must be equal for a run to be continued."""
+    return {key: value for key, value in config.items() if key not in BESIDE}
 
 
-def _epochs_of(path: Path, content: bytes) -> set[str]:
-    """What the name of a valid safetensors file and its header say; states of earlier versions have the name alone."""
+def _epoch_of(content: bytes) -> str | None:
+    """What the header of a valid safetensors file says; states of earlier versions say nothing."""
     length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
-    named = re.fullmatch(r"state-(\d+)\.safetensors", path.name)
-    return {*(named.groups() if named else ()), *([header[EPOCH]] if EPOCH in header else [])}
+    return (json.loads(content[8 : 8 + length]).get("__metadata__") or {}).get(EPOCH)
 
 
 def _plain(value: Tensor) -> Tensor:

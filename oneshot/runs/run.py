@@ -118,9 +118,9 @@ def _check_sampler(config: Config, recipe: Recipe, method: Method, sampler: Samp
 
 
 def recorded(config: Config, recipe: Recipe) -> dict[str, Any]:
-    """What a run folder says of a run, its plugins included, if any."""
+    """What a run folder says of a run as it begins: also its number of threads, and its plugins, if any."""
     plugins = loaded_plugins()
-    return document(config, recipe) | ({"plugins": plugins} if plugins else {})
+    return document(config, recipe) | {"threads": torch.get_num_threads()} | ({"plugins": plugins} if plugins else {})
 
 
 def configuration(folder: RunFolder) -> tuple[Config, Recipe]:

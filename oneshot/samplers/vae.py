@@ -19,8 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
-from oneshot.base.bounds import check_least
+from oneshot.base.bounds import COUNT, WIDTH, check_least, check_most
 from oneshot.base.files import replacing
+from oneshot.base.settings import made
 from oneshot.base.state import load_optimizer, optimizer_state
 from oneshot.samplers.base import Sampler
 from oneshot.samplers.encoding import Encoding, allowed
@@ -60,6 +61,7 @@ class VaeSettings:
 
     def __post_init__(self) -> None:
         check_least(self, iterations=1, batch_size=1, hidden=1, latent=1, seed=0, divergence=0)
+        check_most(self, batch_size=COUNT, hidden=WIDTH, latent=WIDTH)
         if not 0 < self.keep <= 1:
             raise ValueError(f"keep must be a share above 0, at most 1, got {self.keep}")
         if not 0 <= self.warmup <= 1:
@@ -204,17 +206,17 @@ class Vae(Sampler):
             with safe_open(str(path), framework="pt") as file:
                 known: dict[str, Any] = json.loads((file.metadata() or {})["vae"])
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            settings, decisions = VaeSettings(**known["settings"]), known["decisions"]
-        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            settings, decisions = made(VaeSettings, known["settings"], "the VAE"), known["decisions"]
+        except (SafetensorError, KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} is no file of a VAE, as `Vae.save` writes it: {error!r}") from error
         if decisions != _decisions(encoding.space):
             raise ValueError(
                 f"{path} holds a VAE of other decisions than those of {encoding.space.name}: "
                 f"{_summary(decisions)} there, {_summary(_decisions(encoding.space))} expected"
             )
-        made = cls(encoding, settings)
-        made.load_state_dict(state)
-        return made
+        vae = cls(encoding, settings)
+        vae.load_state_dict(state)
+        return vae
 
     def _chances(self, n: int, rng: np.random.Generator) -> np.ndarray:
         with torch.no_grad(), torch.autocast("cpu", enabled=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from oneshot.base.bounds import check_least
+from oneshot.base.bounds import COUNT, check_least, check_most
 from oneshot.samplers.base import Plan, Sampler
 from oneshot.samplers.encoding import ByNumbers, encoding_of
 from oneshot.samplers.mixture import Mixture
@@ -35,6 +35,7 @@ class VaenasSettings:
 
     def __post_init__(self) -> None:
         check_least(self, every=1, samples=1, increment=0)
+        check_most(self, samples=COUNT)
         VaeSettings(keep=self.keep, iterations=self.iterations)
         if not 0 <= self.most <= 1:
             raise ValueError(f"the largest epsilon must be from 0 to 1, got {self.most}")

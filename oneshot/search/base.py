@@ -66,7 +66,8 @@ class Task:
     """Maximise accuracy, and where there are `objectives` minimise these of the measures too, within limits.
 
     Architectures with the same function (`Space.canonical`) share one evaluation, that of the first of them; each has
-    costs of its own. `known` says what can be evaluated at all, where that is not the whole space.
+    costs of its own. `known` says what can be evaluated at all, where that is not the whole space. What the evaluator
+    has no finite accuracy of stands in `failed`, is no candidate, and is not asked for again.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Task:
             if math.isnan(most):
                 raise ValueError(f"the limit of {name} must be a number, got {most}")
         self.found: list[Candidate] = []
+        self.failed: list[Arch] = []
         self._known = known
         self._candidates: dict[Arch, Candidate] = {}
         self._same: dict[Arch, list[Candidate]] = {}
@@ -129,13 +131,18 @@ class Task:
 
     def promises(self, arch: Arch) -> bool:
         """Whether it could join the front: its function is new, or in some objective it is the cheapest that has it."""
+        if math.isnan(self._accuracies.get(self.function(arch), 0.0)):
+            return False
         at = [list(self.measures).index(name) for name in self.objectives]
         costs = self.costs(arch)
         same = self._same.get(self.function(arch), [])
         return not any(all(twin.costs[i] <= costs[i] for i in at) for twin in same)
 
     def evaluate(self, archs: Iterable[Arch], generation: int) -> list[Candidate]:
-        """The candidate of each architecture, in order; only functions that are new cost an evaluation."""
+        """The candidate of each architecture that has one, in order; only new functions cost an evaluation.
+
+        FloatingPointError where nothing that was asked for so far could be evaluated.
+        """
         archs = list(archs)
         new: dict[Arch, Arch] = {}
         for arch in archs:
@@ -143,6 +150,7 @@ class Task:
                 new.setdefault(self.function(arch), arch)
         if new:
             self._learn(list(new.values()))
+        archs = [arch for arch in archs if not math.isnan(self._accuracies[self.function(arch)])]
         for arch in archs:
             if arch not in self._candidates:
                 accuracy = self._accuracies[self.function(arch)]
@@ -157,8 +165,13 @@ class Task:
             raise ValueError(f"expected {len(archs)} accuracies of the evaluator, got {len(accuracies)}")
         for arch, accuracy in zip(archs, accuracies, strict=True):
             if not math.isfinite(accuracy):
-                raise ValueError(f"the evaluator's accuracy of {self.space.format(arch)} is {accuracy}")
-            self._accuracies[self.function(arch)] = float(accuracy)
+                self.failed.append(arch)
+            self._accuracies[self.function(arch)] = float(accuracy) if math.isfinite(accuracy) else math.nan
+        if len(self.failed) == len(self._accuracies):
+            raise FloatingPointError(
+                f"none of {len(self.failed)} architectures has a finite accuracy, such as "
+                f"{self.space.format(self.failed[0])}"
+            )
 
     def best(self) -> Candidate:
         """The most accurate candidate, of equal ones the first."""

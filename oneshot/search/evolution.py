@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oneshot.base.bounds import check_least
+from oneshot.base.bounds import COUNT, check_least, check_most
 from oneshot.samplers.base import Sampler
 from oneshot.search.base import MAX_MISSES, Candidate, Task, collect, first_population, stream
 from oneshot.search.variation import Variation, variation_of
@@ -41,6 +41,7 @@ class Evolution:
 
     def __post_init__(self) -> None:
         check_least(self, population=1, generations=1, top=1, mutations=0, crossovers=0, lifetime=0)
+        check_most(self, population=COUNT, generations=COUNT)
         if self.mutations + self.crossovers > self.population:
             raise ValueError(
                 f"{self.mutations} mutations and {self.crossovers} crossovers are more than the population "

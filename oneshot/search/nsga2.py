@@ -16,7 +16,7 @@ from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.problems.static import StaticProblem
 from pymoo.termination import get_termination
 
-from oneshot.base.bounds import check_least
+from oneshot.base.bounds import COUNT, check_least, check_most
 from oneshot.samplers.base import Sampler
 from oneshot.search.base import MAX_MISSES, Candidate, Task, collect, first_population, stream
 from oneshot.search.variation import Variation, variation_of
@@ -46,6 +46,7 @@ class Nsga2:
 
     def __post_init__(self) -> None:
         check_least(self, population=1, generations=1)
+        check_most(self, population=COUNT, generations=COUNT)
         if not 0 <= self.mutation_rate <= 1:
             raise ValueError(f"mutation_rate must be between 0 and 1, got {self.mutation_rate}")
 
@@ -66,7 +67,12 @@ class Nsga2:
             asked = algorithm.ask()
             if asked is None or not len(asked):  # nothing new was found
                 return
-            candidates = task.evaluate(map(_arch, asked.get("X")), generation)
+            archs = [_arch(row) for row in asked.get("X")]
+            candidates = task.evaluate(archs, generation)
+            if not candidates:  # none of these could be evaluated: others are asked for
+                continue
+            found = {candidate.arch for candidate in candidates}
+            asked: Any = asked[[arch in found for arch in archs]]
             algorithm.evaluator.eval(StaticProblem(problem, F=_objectives(task, candidates)), asked)
             algorithm.tell(infills=asked)
 

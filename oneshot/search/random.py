@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oneshot.base.bounds import check_least
+from oneshot.base.bounds import COUNT, check_least, check_most
 from oneshot.samplers.base import Sampler
 from oneshot.search.base import MAX_MISSES, Task, collect, first_population, stream
 
@@ -25,6 +25,7 @@ class Random:
 
     def __post_init__(self) -> None:
         check_least(self, population=1, generations=1)
+        check_most(self, population=COUNT, generations=COUNT)
 
     def __call__(self, task: Task, sampler: Sampler, rng: np.random.Generator, start: Sampler | None = None) -> None:
         """All of it comes from `start` where there is one."""

@@ -43,6 +43,7 @@ def document(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
         "environment": environment(),
         "candidates": len(task.found),
         "evaluations": task.evaluations,
+        "failed": [task.space.format(arch) for arch in task.failed],
         "best": record(task, task.best()),
         "front": [record(task, candidate) for candidate in task.front()],
     }

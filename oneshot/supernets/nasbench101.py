@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from oneshot.base.bounds import check_least
+from oneshot.base.bounds import CELLS, CHANNELS, check_least, check_most
 from oneshot.gates import Gates, of_cells
 from oneshot.nn.choice import ChoiceBlock, Feature
 from oneshot.nn.norm import BatchNorm
@@ -38,6 +38,7 @@ class NasBench101Skeleton:
 
     def __post_init__(self) -> None:
         check_least(self, channels=1, cells=1)
+        check_most(self, channels=CHANNELS, cells=CELLS)
 
     def make(self, space: NasBench101, classes: int, alone: bool = False) -> NasBench101Net:
         return NasBench101Net(space, self.channels, self.cells, classes, alone)

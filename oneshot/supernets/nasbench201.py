@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot.base.bounds import check_least
+from oneshot.base.bounds import CELLS, CHANNELS, check_least, check_most
 from oneshot.gates import AnyGates, Gates, of_cells
 from oneshot.nn.choice import ChoiceBlock
 from oneshot.nn.contexts.base import ALONE, Dependence, Given, Told
@@ -39,6 +39,7 @@ class NasBench201Skeleton:
 
     def __post_init__(self) -> None:
         check_least(self, channels=1, cells=1)
+        check_most(self, channels=CHANNELS, cells=CELLS)
 
     def make(
         self, space: Space, classes: int, alone: bool = False, dependence: Dependence | None = None

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot.base.bounds import check_least
+from oneshot.base.bounds import CELLS, CHANNELS, check_least, check_most
 from oneshot.gates import AnyGates, Gate, Gates, PerCell
 from oneshot.nn.auxiliary import AuxiliaryHead
 from oneshot.nn.chance import DropPath
@@ -52,6 +52,7 @@ class NasNetSkeleton:
 
     def __post_init__(self) -> None:
         check_least(self, channels=1, cells=1, bottleneck=1, drop_path=0)
+        check_most(self, channels=CHANNELS, cells=CELLS)
         if self.channels % self.bottleneck:
             raise ValueError(f"bottleneck must divide the {self.channels} channels, got {self.bottleneck}")
         if self.drop_path >= 1:

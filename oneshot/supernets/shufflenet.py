@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from oneshot.base.bounds import check_least
+from oneshot.base.bounds import CHANNELS, check_least, check_most
 from oneshot.nn.contexts.base import Dependence
 from oneshot.nn.mobile import conv_norm
 from oneshot.nn.shuffle import SqueezeExcite, shuffles
@@ -30,6 +30,7 @@ class ShuffleNetSkeleton:
 
     def __post_init__(self) -> None:
         check_least(self, channels=1, dropout=0)
+        check_most(self, channels=CHANNELS)
         if self.dropout >= 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
 

@@ -21,7 +21,8 @@ STREAM = 3
 class Feedback:
     """Tells a sampler, as often as its plan says, what the supernet makes of some of its own draws.
 
-    `accuracies` are the supernet's own, in percent, on validation images; asking must leave the training as it is.
+    `accuracies` are the supernet's own, in percent, on validation images, NaN of those left out because their logits
+    are not finite (FloatingPointError where all are); asking must leave the training as it is.
     Several processes all ask, and go on with what the first one was told and has learned.
     """
 
@@ -39,6 +40,12 @@ class Feedback:
             archs = sampler.draw(plan.samples, np.random.default_rng((seed, epoch, STREAM)))
             told = torch.from_numpy(np.asarray(self.accuracies(archs), np.float64))
             accuracies = distributed.from_first(told).numpy()
+            known = np.flatnonzero(np.isfinite(accuracies))  # of a network that fails there is nothing to learn
+            if not len(known):
+                raise FloatingPointError(
+                    f"none of {len(archs)} architectures has finite logits after epoch {epoch + 1}"
+                )
+            archs, accuracies = [archs[int(i)] for i in known], accuracies[known]
             row |= {"sampler_best": float(accuracies.max()), "sampler_mean": float(accuracies.mean())}
             if accuracies.min() != accuracies.max():
                 row |= {f"sampler_{name}": value for name, value in sampler.learn(archs, accuracies).items()}

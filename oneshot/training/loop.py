@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -66,22 +67,24 @@ def train(
 ) -> None:
     """Train in place, continuing from what the folder keeps.
 
-    `net` and the images are on one device; channels-last weights are fastest. On a CPU the same arguments give
-    bit-identical weights, across any stop and resume too. Under torch.distributed every process calls this with the
-    same arguments, each works on its share of every batch, and the first one writes. A sampler that learns needs
-    its `feedback`.
+    `net` and the images are on one device; channels-last weights are fastest. On a CPU the same arguments and number
+    of threads give bit-identical weights, across any stop and resume too; another number is a warning.
+    Under torch.distributed every process calls this with the same arguments, each works on its share of every batch,
+    and the first one writes. A sampler that learns needs its `feedback`.
     """
     check_feedback(method, feedback)
     training = Training(net, method, images, held_out, recipe, seed, feedback)
     loaded = None if folder is None else folder.load()
     first, seconds = 0, 0.0
     if loaded is not None:
-        first, seconds = loaded[1]["epoch"], float(loaded[1]["facts"].get("seconds", 0.0))
+        before = loaded[1]["facts"].get("seconds", 0.0)
+        first, seconds = loaded[1]["epoch"], float(before) if isinstance(before, int | float) else 0.0
+        _warn_of_threads(loaded[1]["facts"].get("threads"), images.labels.device)
         training.load(loaded[0], first)
     record = None
     if folder is not None and distributed.rank() == 0:
         device = images.labels.device
-        facts = {"device": str(device), "precision": used(recipe.precision, device)}
+        facts = {"device": str(device), "precision": used(recipe.precision, device), "threads": torch.get_num_threads()}
         record = folder.record(first, training.course.epochs, facts)
         folder.rewind(first)
     net.train()
@@ -99,6 +102,17 @@ def train(
     finally:
         if record is not None:
             record.close()
+
+
+def _warn_of_threads(before: Any, device: torch.device) -> None:
+    """PyTorch adds up in another order on another number of threads."""
+    now = torch.get_num_threads()
+    if isinstance(before, int) and before != now and device.type == "cpu":
+        warnings.warn(
+            f"the training was begun with {before} threads and goes on with {now}: its weights will not be those of "
+            f"one without a stop; --threads {before} continues as it began",
+            stacklevel=3,
+        )
 
 
 class Training:

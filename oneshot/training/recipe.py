@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from oneshot.base.bounds import check_least
+from oneshot.base.bounds import COUNT, IMAGE_SIDE, check_least, check_most
 from oneshot.data.augmentation import Augmentation
 
 
@@ -55,6 +55,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_least(self, epochs=1, batch_size=1, learning_rate=0, final_learning_rate=0, warmup_epochs=0, momentum=0)
+        check_most(self, epochs=COUNT, batch_size=COUNT, shift=IMAGE_SIDE)
         check_least(self, weight_decay=0, gradient_clip=0, label_smoothing=0, shift=0, cutout=0)
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs must be below the {self.epochs} epochs, got {self.warmup_epochs}")

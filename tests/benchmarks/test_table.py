@@ -262,3 +262,16 @@ def test_the_published_table(real_data: Path) -> None:
     assert table.row(table.archs[best])["cifar10_test_200"] == pytest.approx(94.3733, abs=1e-4)
     assert len(table.within(CONV)) == 64
     assert len(table.within(NO_ZERO)) == 4096
+
+
+@pytest.mark.parametrize("name", ["space", "protocol", "source", "ceiling", "seeds"])
+def test_a_description_of_other_types_is_refused_and_null_is_nothing(tmp_path: Path, name: str) -> None:
+    for value, said in ((5, f"the '{name}' that .* must be a "), (None, "")):
+        table = pa.table({"arch": [FIRST], "a": [1.0]})
+        described = table.replace_schema_metadata({"oneshot": json.dumps({name: value})})
+        pq.write_table(described, tmp_path / "t.parquet")
+        if said:
+            with pytest.raises(ValueError, match=said):
+                Benchmark.open(tmp_path / "t.parquet")
+        else:
+            assert name not in Benchmark.open(tmp_path / "t.parquet").metadata

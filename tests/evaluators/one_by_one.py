@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from oneshot.evaluators import supernet
 from oneshot.evaluators.base import Prediction
-from oneshot.evaluators.supernet import NormMode, SupernetEvaluator, _score
+from oneshot.evaluators.supernet import NormMode, SupernetEvaluator, score
 from torch import nn
 
 from oneshot.data.source import Images
@@ -54,10 +54,10 @@ def classes_together(evaluator: SupernetEvaluator, archs: Sequence[Arch]) -> tor
     """[A, N] that the evaluator predicts in one pass."""
     found: list[torch.Tensor] = []
 
-    def score(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def scored(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         found.append(logits.argmax(1))
-        return _score(logits, labels)
+        return score(logits, labels)
 
-    with mock.patch.object(supernet, "_score", score):
+    with mock.patch.object(supernet, "score", scored):
         evaluator.validate(archs)
     return torch.cat([torch.stack(found[i : i + len(archs)]) for i in range(0, len(found), len(archs))], 1)

@@ -30,7 +30,7 @@ class Contest:
         self.asked.append((images, list(archs)))
         rows = [ARCHS.index(arch) for arch in archs]
         count = -(-(images.stop - images.start) // self.batch)
-        return Seen(self.right[rows, images], np.repeat(self.losses[rows, None], count, 1))
+        return Seen(self.right[rows, images], np.repeat(self.losses[rows, None], count, 1), np.zeros(len(rows), int))
 
     def race(self, keep: int, confidence: float = 0.95, order: np.ndarray | None = None) -> Race:
         contest = self if order is None else Contest(self.right[:, order], self.losses, self.batch)

@@ -171,3 +171,17 @@ def test_a_busy_file_is_an_error(tmp_path: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(OSError, match="cannot be used: database is locked"):
             stored(ARCHS[:2])
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("accuracy", "'high'"), ("accuracy", "1e9"), ("loss", "x'00'"), ("images", "'many'"), ("images", "0")],
+)
+def test_what_is_no_prediction_is_named(tmp_path: Path, column: str, value: str) -> None:
+    path = tmp_path / "p.sqlite"
+    Stored(Counting(), path)(ARCHS[:2])
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE predictions SET {column} = {value} WHERE arch = ?", (CONV.format(ARCHS[1]),))
+    connection.close()
+    with pytest.raises(ValueError, match=rf"p\.sqlite holds what is no prediction: .*{column} "):
+        Stored(Counting(), path)(ARCHS[:2])

@@ -146,7 +146,7 @@ def test_import_refuses_and_writes_nothing(tmp_path: Path, text: str, message: s
 
 
 def test_import_refuses_other_files(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"expected a .csv or .parquet file"):
+    with pytest.raises(ValueError, match=r"expected a \.parquet, \.csv, .tsv, .json or .jsonl file"):
         import_table(tmp_path / "table.pth", tmp_path / "t.parquet")
     with pytest.raises(ValueError, match="there is no file"):
         import_table(tmp_path / "gone.csv", tmp_path / "t.parquet")

@@ -14,8 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from nasbench_pytorch.model.graph_util import hash_module
+from oneshot.benchmarks.importing.files import import_any
 from oneshot.benchmarks.importing.nasbench101 import RUNS, import_official
 from oneshot.benchmarks.importing.nasbench101_record import BUDGETS, METRICS
+from oneshot.benchmarks.scoring.predictions import Predicted
+from oneshot.benchmarks.scoring.score import score
+from oneshot.benchmarks.table import Benchmark
 
 from oneshot.spaces.nasbench101 import ALL
 from tests.benchmarks.official101 import MODELS, POINT, Point, framed, record
@@ -213,6 +217,17 @@ def test_a_table_of_graphs(tmp_path: Path) -> None:
     assert table.values("test_accuracy_108").tolist() == [0.920606, 0.837707, 0.887954]
     assert (table.truth, table.default_ceiling("test_accuracy_108")) == ("test_accuracy_108", None)
     assert table.row(THREE)["trainable_parameters"] == 1756298
+
+
+def test_a_table_of_graphs_is_called_that_until_it_is_imported(tmp_path: Path) -> None:
+    source = graphs(tmp_path)
+    words = r"is NAS-Bench-101 as hashes, graphs and values: `oneshot benchmark import NAME .*graphs\.parquet` makes"
+    with pytest.raises(ValueError, match=words):
+        Benchmark.open(source)
+    table = import_any(source, tmp_path / "t.parquet")
+    report = score(Predicted(table.strings, np.array([3.0, 1.0, 2.0])), table, bootstraps=20)
+    assert report.protocol["truth"] == "test_accuracy_108"
+    assert table.query([THREE])["test_accuracy_108"].tolist() == [0.887954]
 
 
 @pytest.mark.parametrize(

@@ -316,6 +316,16 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
 
 
+def test_the_size_space_is_called_that(tmp_path: Path) -> None:
+    named = tmp_path / f"NATS-sss-v1_0-50262{PICKLE}"
+    named.write_bytes(b"whatever it holds")
+    renamed = tmp_path / f"mine{PICKLE}"
+    renamed.write_bytes(bz2.compress(pickle.dumps({"meta_archs": ["8:8:8:8:8", "8:8:8:8:16"]})))
+    for source in (named, renamed):
+        with pytest.raises(ValueError, match=r"is the size space of NATS-Bench \(sss, .*expected the topology space"):
+            import_official(source, tmp_path / "t.parquet")
+
+
 class Attack:
     def __init__(self, marker: Path) -> None:
         self.marker = marker

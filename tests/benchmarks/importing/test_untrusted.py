@@ -24,6 +24,7 @@ import nats_bench
 import numpy as np
 import pytest
 import torch
+from oneshot.benchmarks.importing.opcodes import check_memo
 from oneshot.benchmarks.importing.untrusted import load_bz2_pickle, load_torch
 
 DATA = {
@@ -220,3 +221,38 @@ def test_tensors_are_no_plain_data(tmp_path: Path, zipped: bool) -> None:
     for content in ({"w": torch.arange(3.0)}, {"c": Counter("aab")}):
         with pytest.raises(ValueError, match=r"a is refused and nothing of it was run: it asks for "):
             load_torch(torch_file(tmp_path / "a", content, zipped))
+
+
+PLACES = {"long": b"r\x00\x00\x00\x08", "text": b"p134217728\n", "far": b"r\xff\xff\xff\xff"}
+
+
+@pytest.mark.parametrize("framed", [False, True])
+@pytest.mark.parametrize("form", ["bz2", "torch", "zip"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_place_in_the_memo_that_no_pickle_needs_is_refused(
+    tmp_path: Path, place: str, form: str, framed: bool
+) -> None:
+    body = b"N" + PLACES[place] + b"."
+    content = b"\x80\x04" + (b"\x95" + struct.pack("<Q", len(body)) if framed else b"") + body
+    path = tmp_path / "small"
+    if form == "bz2":
+        path.write_bytes(bz2.compress(content))
+    elif form == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a/data.pkl", content)
+    else:
+        path.write_bytes(b"".join(pickle.dumps(each, 2) for each in (0x1950A86A20F9469CFC6C, 1001, {})) + content)
+    with pytest.raises(ValueError, match=r"a pickle of \d+ bytes asks for place [\d,]+ of its memo"):
+        (load_bz2_pickle if form == "bz2" else load_torch)(path)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_what_picklers_write_keeps_its_places(protocol: int) -> None:
+    rng = random.Random(protocol)
+    data = [
+        {"p114\n": [rng.random(), rng.randrange(2**40), "r" * i, b"r\xff\xff\xff\xff"], i: (i,) * 3} for i in range(400)
+    ]
+    check_memo(pickle.dumps(data, protocol))
+    check_memo(pickle.dumps(data, protocol) * 3 + b"\xff\xff", 3)
+    with pytest.raises(ValueError, match="asks for place"):
+        check_memo(pickle.dumps(data, protocol)[:-1] + PLACES["far"] + b".")

@@ -227,3 +227,18 @@ def test_golden_values_of_the_published_table(real_data: Path) -> None:
     assert kendall_tau(live, truth) == pytest.approx(0.6214, abs=5e-5)
     assert spearman_rho(live, truth) == pytest.approx(0.7994, abs=5e-5)
     assert measures.true_ranks(truth).min() == 0
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-10, 1e10, 1e200, 5e307])
+def test_pearson_is_the_same_at_every_scale(scale: float) -> None:
+    rng = np.random.default_rng(3)
+    x = np.clip(rng.normal(size=50), -3, 3)
+    y = x + np.clip(rng.normal(size=50), -3, 3)
+    right = measures.pearson_r(x, y)
+    assert right == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-15)
+    assert measures.pearson_r(x * scale, y) == pytest.approx(right, abs=1e-14)
+    assert measures.pearson_r(y, x * scale) == pytest.approx(right, abs=1e-14)
+    assert measures.pearson_r(np.sign(x) * 1.7e308, y) == pytest.approx(measures.pearson_r(np.sign(x), y), abs=1e-14)
+    extreme, _ = all_measures(x * scale, y, y.max())
+    usual, _ = all_measures(x, y, y.max())
+    assert extreme == pytest.approx(usual, abs=1e-14, nan_ok=True)

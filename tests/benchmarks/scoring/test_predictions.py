@@ -56,9 +56,9 @@ def test_csv_parquet_and_json_give_the_same(tmp_path: Path) -> None:
         ("p.csv", "arch,accuracy\na,1\nb,2\na,1\n", "rows 1 and 3 of p.csv are the same architecture, 'a'"),
         ("p.parquet", "no parquet", "is no Parquet file, or a damaged one"),
         ("p.json", "{", "no JSON document"),
-        ("p.json", "[1]", "is no document of predictions"),
-        ("p.json", '{"predictions": [{"arch": "a", "accuracy": 1}, {"arch": "b", "accuracy": "x"}]}', "are no table"),
-        ("p.txt", "a 1", r"expected a .csv or .parquet file"),
+        ("p.json", "[1]", "is no table: expected a list of objects"),
+        ("p.json", '{"predictions": [{"arch": "a", "accuracy": 1}, {"arch": "b", "accuracy": "x"}]}', "is no table"),
+        ("p.txt", "a 1", "expected a .parquet, .csv, .tsv, .json or .jsonl file"),
     ],
 )
 def test_bad_files(tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -210,7 +210,7 @@ def test_data_frames_are_taken() -> None:
         (pd.DataFrame({"arch": ["a", "b"], "accuracy": [1, "x"]}), "the data frame is no table of predictions: "),
         (
             pd.DataFrame([["a", 1, 2]], columns=["arch", "accuracy", "accuracy"]),
-            "the data frame is no table of predict",
+            "the data frame has more than one column 'accuracy'",
         ),
         ({"a": 1.0}, "expected predictions of an evaluator, a data frame with .*, or a file, got dict"),
         ([1.0, 2.0], "or a file, got list"),

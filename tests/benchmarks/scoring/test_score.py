@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from oneshot.benchmarks.reporting.report import headline
 from oneshot.benchmarks.scoring.consistency import consistency
 from oneshot.benchmarks.scoring.measures import kendall_tau
-from oneshot.benchmarks.scoring.predictions import Predicted
+from oneshot.benchmarks.scoring.predictions import Predicted, mixed_scales
 from oneshot.benchmarks.scoring.protocols import FULL, protocol_named
 from oneshot.benchmarks.scoring.score import CURVE_POINTS, score, score_all
 from oneshot.benchmarks.table import Benchmark, find_table, write
@@ -258,3 +259,23 @@ def test_the_published_table_within_its_own_ceiling(real_data: Path) -> None:
         low, high = scores.intervals["kendall_tau"]
         assert 0.003 < high - low < 0.03 or scores is report.ceiling
         assert low < scores.measures["kendall_tau"] < high
+
+
+def test_mixed_fractions_and_percentages_are_said(table: Benchmark, predicted: Predicted) -> None:
+    percent = np.linspace(20, 95, len(predicted.archs))
+    mixed = np.where(np.arange(len(percent)) % 2, percent / 100, percent)
+    with pytest.warns(UserWarning, match="accuracies look like fractions"):
+        report = score(replace(predicted, accuracy=mixed, name="mine"), table, bootstraps=20)
+    (note,) = report.notes
+    assert note.startswith(f"mine: {len(percent) // 2} of {len(percent)} accuracies look like fractions")
+    assert report.to_dict()["protocol"]["predictions"]["notes"] == [note]
+    assert note in headline(report)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[20.0, 50, 95], [0.2, 0.5, 0.95], [1.0, 1.0, 73.5, 60], [0.83, 0.83, 47.3, 30.1], [0.1, 2.0, 50], [-0.5, 50, 90]],
+)
+def test_one_scale_is_no_mixture(values: list[float]) -> None:
+    """Networks that guess among a hundred classes or more have an accuracy of one percent or less."""
+    assert mixed_scales(np.array(values)) is None

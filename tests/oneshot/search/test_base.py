@@ -10,7 +10,11 @@ import pytest
 from oneshot.samplers.fair import StrictlyFair
 from oneshot.samplers.listed import Listed
 from oneshot.samplers.uniform import Uniform, distinct
-from oneshot.search.base import Task, collect, first_population, stream
+from oneshot.search.base import Search, Task, collect, first_population, stream
+from oneshot.search.evolution import Evolution
+from oneshot.search.nsga2 import Nsga2
+from oneshot.search.random import Random
+from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL, CONV
 from tests.oneshot.search.formula import Formula
 
@@ -86,8 +90,39 @@ def test_bad_tasks_and_answers() -> None:
         Task(Formula(CONV, mixed), MEASURES, limits={"flops": 3.0})
     with pytest.raises(ValueError, match="the limit of sum must be a number, got nan"):
         Task(Formula(CONV, mixed), MEASURES, limits={"sum": math.nan})
-    with pytest.raises(ValueError, match=r"the evaluator's accuracy of \|nor_conv_1x1~0\|.* is nan"):
+    with pytest.raises(
+        FloatingPointError, match=r"none of 1 architectures has a finite accuracy, .*\|nor_conv_1x1~0\|"
+    ):
         Task(Formula(CONV, lambda arch: math.nan)).evaluate([(0,) * 6], 0)
+
+
+def test_what_has_no_accuracy_is_no_candidate_and_not_asked_for_again() -> None:
+    asked: list[Arch] = []
+
+    def accuracy(arch: Arch) -> float:
+        asked.append(arch)
+        return math.nan if arch[0] == 0 else float(sum(arch))
+
+    task = Task(Formula(CONV, accuracy), MEASURES, ["sum"])
+    bad, good = (0, 1, 1, 1, 1, 1), (1, 1, 1, 1, 1, 1)
+    for _ in range(2):
+        assert [candidate.arch for candidate in task.evaluate([bad, good], 0)] == [good]
+    assert asked == [bad, good]
+    assert (task.failed, [c.arch for c in task.found], task.best().arch) == ([bad], [good], good)
+    assert task.evaluated(bad)
+    assert not task.promises(bad)
+
+
+@pytest.mark.parametrize("algorithm", [Random(8, 4), Evolution(8, 4, 3, 3, 4), Nsga2(8, 4)])
+def test_every_search_goes_on_without_what_has_no_accuracy(algorithm: Search) -> None:
+    def fails(arch: Arch) -> bool:
+        return ALL.canonical(arch)[0] % 2 == 1
+
+    task = Task(Formula(ALL, lambda arch: math.nan if fails(arch) else mixed(arch)), MEASURES, ["sum"])
+    algorithm(task, Uniform(ALL), np.random.default_rng(0))
+    assert len(task.failed) > 1
+    assert len(task.found) > 8
+    assert not any(fails(candidate.arch) for candidate in task.found)
 
 
 def test_collected_are_new_and_different_functions() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -84,6 +85,25 @@ def test_resume_is_bit_identical(
     for a, b in zip(everything(straight, method), everything(resumed, other), strict=True):
         assert torch.equal(a, b)
     train(resumed, other, *few, recipe, 3, folder, on_epoch=lambda row: pytest.fail("trained beyond the end"))
+
+
+def test_another_number_of_threads_is_recorded_and_told(few: tuple[Images, Images], tmp_path: Path) -> None:
+    folder, before = RunFolder.create(tmp_path / "run", {}), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        train(network(), METHODS["uniform"](), *few, Recipe(epochs=1, batch_size=32), folder=folder)
+        assert folder.commit is not None
+        assert folder.commit["facts"]["threads"] == 1
+        recipe = Recipe(epochs=2, batch_size=32)
+        torch.set_num_threads(2)
+        with pytest.warns(UserWarning, match="was begun with 1 threads and goes on with 2"):
+            train(network(), METHODS["uniform"](), *few, recipe, folder=folder)
+        assert folder.commit["facts"]["threads"] == 2
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            train(network(), METHODS["uniform"](), *few, recipe, folder=folder)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_seeds_differ_and_repeat(few: tuple[Images, Images]) -> None:
