@@ -256,10 +256,14 @@ def of_run(
 
 
 def of_folder(
-    path: str | Path, data_dir: str | Path | None = None, device: str = "cpu", **settings: Any
+    path: str | Path,
+    data_dir: str | Path | None = None,
+    device: str = "cpu",
+    accept_data: bool = False,
+    **settings: Any,
 ) -> SupernetEvaluator:
-    """The evaluator of the run in a folder, with the settings of `of_run`."""
-    return of_run(open_run(path, data_dir, device), **settings)
+    """The evaluator of the run in a folder, with the settings of `of_run`; `accept_data` as for `open_run`."""
+    return of_run(open_run(path, data_dir, device, accept_data), **settings)
 
 
 @contextmanager

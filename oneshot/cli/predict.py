@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from oneshot.cli.address import add_token, connected
 from oneshot.cli.evaluator import TOGETHER
-from oneshot.cli.options import add_cluster, add_machine, device, every, joined, parser, print_json, print_table, spread
+from oneshot.cli.options import (
+    add_accept_data,
+    add_cluster,
+    add_machine,
+    device,
+    every,
+    joined,
+    parser,
+    print_json,
+    print_table,
+    spread,
+)
 
 if TYPE_CHECKING:
     from oneshot.evaluators.actors import Cluster
@@ -124,6 +135,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--show", type=int, default=20, help="rows of the printed table")
     add_token(to)
     add_cluster(to)
+    add_accept_data(to)
     add_machine(to)
     return to.parse_args(list(argv))
 
@@ -133,7 +145,7 @@ def _of_run(args: Any, cluster: Cluster | None) -> Evaluator:
 
     together = None if args.together == "auto" else args.together
     settings = {"norm": args.batch_norm, "batch_size": args.batch_size, "images": args.images}
-    settings |= {"memory": args.memory, "together": together}
+    settings |= {"memory": args.memory, "together": together, "accept_data": args.accept_data}
     make = partial(of_folder, args.run, args.data_dir, device(args, cluster), **settings)
     return spread(make, cluster, together or TOGETHER)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oneshot.cli.evaluator import network_size
-from oneshot.cli.options import add_machine, device, parser
+from oneshot.cli.options import add_accept_data, add_machine, device, parser
 
 if TYPE_CHECKING:
     pass
@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> None:
     limits = Limits(batch=args.batch, queue=args.queue, archs=args.max_archs, deadline=args.deadline)
     token = read_token(args.token_file) if args.token_file is not None else None
     with bound(args.host, args.port) as listening:
-        run = open_run(args.run, args.data_dir, device(args))
+        run = open_run(args.run, args.data_dir, device(args), args.accept_data)
         evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images)
         path = args.store or Path(args.run) / "predictions.sqlite"
         store = Stored(evaluator, path, limits.batch, timeout=limits.deadline / 2)  # to say why, before it is over
@@ -68,6 +68,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     )
     to.add_argument("--max-archs", type=int, default=10_000, help="architectures in one request")
     to.add_argument("--deadline", type=float, default=60.0, help="seconds within which a request is answered")
+    add_accept_data(to)
     add_machine(to)
     return to.parse_args(list(argv))
 
