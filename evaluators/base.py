@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,21 +19,36 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Rows of a notebook's table."""
+UNBALANCED = 2
+"""Classes are, if one has more than so many times the images of another."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The predicted accuracy of one architecture, in percent, and how sure it is."""
+    """The predicted accuracy of one architecture, in percent, and how sure it is.
+
+    `balanced` is the mean of the accuracies on each class, in percent, where classes are unbalanced.
+    """
 
     accuracy: float
     loss: float
     images: int
+    balanced: float | None = None
 
     @property
     def standard_error(self) -> float:
         """Of the accuracy, in percentage points, from the finite number of images (binomial)."""
         share = self.accuracy / 100
         return 100 * float(np.sqrt(share * (1 - share) / self.images))
+
+
+_OF_COLUMN: dict[str, Callable[[Prediction], float | None]] = {
+    "accuracy": lambda value: value.accuracy,
+    "balanced_accuracy": lambda value: value.balanced,
+    "loss": lambda value: value.loss,
+    "images": lambda value: value.images,
+    "standard_error": lambda value: value.standard_error,
+}
 
 
 @dataclass(frozen=True)
@@ -83,23 +98,24 @@ class Predictions:
     def _line(self, place: int) -> str:
         return f"{self.space.format(self.archs[place])} with {_percent(self.values[place])}%"
 
+    @property
+    def columns(self) -> list[str]:
+        """What is said of each: balanced_accuracy where classes are unbalanced."""
+        balanced = ["balanced_accuracy"] if any(value.balanced is not None for value in self.values) else []
+        return ["arch", "accuracy", *balanced, "loss", "images", "standard_error"]
+
     def records(self) -> list[dict[str, Any]]:
+        columns = self.columns
         return [
-            {
-                "arch": self.space.format(arch),
-                "accuracy": value.accuracy,
-                "loss": value.loss,
-                "images": value.images,
-                "standard_error": value.standard_error,
-            }
+            {name: self.space.format(arch) if name == "arch" else _OF_COLUMN[name](value) for name in columns}
             for arch, value in self
         ]
 
     def frame(self) -> pd.DataFrame:
-        """The columns arch, accuracy, loss, images, standard_error."""
+        """The columns arch, accuracy, loss, images, standard_error; and balanced_accuracy if classes are unbalanced."""
         import pandas as pd
 
-        return pd.DataFrame(self.records(), columns=["arch", "accuracy", "loss", "images", "standard_error"])
+        return pd.DataFrame(self.records(), columns=self.columns)
 
     def heading(self) -> dict[str, Any]:
         """What a file of predictions says of itself."""
@@ -140,11 +156,22 @@ class Seen:
     right: np.ndarray
     losses: np.ndarray
 
-    def predictions(self) -> list[Prediction]:
+    def predictions(self, labels: np.ndarray | None = None) -> list[Prediction]:
+        """What they say by themselves; with the images' labels [N] the balanced accuracy too, if it may differ."""
         count = self.right.shape[1]
         losses = [sum(row) for row in self.losses.tolist()]  # in order: what was seen in parts is the same
         right = self.right.sum(1).tolist()
-        return [Prediction(100 * hits / count, loss / count, count) for hits, loss in zip(right, losses, strict=True)]
+        balanced = [None] * len(right) if labels is None or is_balanced(labels) else self._balanced(labels)
+        return [
+            Prediction(100 * hits / count, loss / count, count, mean)
+            for hits, loss, mean in zip(right, losses, balanced, strict=True)
+        ]
+
+    def _balanced(self, labels: np.ndarray) -> list[float]:
+        """The mean over the classes that occur of the accuracy on each, in percent."""
+        classes, places = np.unique(labels, return_inverse=True)
+        each = np.eye(len(classes), dtype=np.float32)[places]
+        return (100 * (self.right.astype(np.float32) @ each / each.sum(0)).mean(1, dtype=np.float64)).tolist()
 
     def rows(self, index: np.ndarray) -> Seen:
         return Seen(self.right[index], self.losses[index])
@@ -152,6 +179,12 @@ class Seen:
     def then(self, other: Seen) -> Seen:
         """The same architectures on these images and then on others."""
         return Seen(np.hstack([self.right, other.right]), np.hstack([self.losses, other.losses]))
+
+
+def is_balanced(labels: np.ndarray) -> bool:
+    """Whether no class has more than twice the images of another one that occurs."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return len(counts) < 2 or counts.max() <= UNBALANCED * counts.min()
 
 
 class Evaluator(Protocol):

@@ -95,7 +95,10 @@ class RemoteEvaluator:
         rows = answer["predictions"]
         if len(rows) != len(strings):
             raise OSError(f"{self.url} gave {len(rows)} predictions for {len(strings)} architectures")
-        return [Prediction(float(row["accuracy"]), _loss(row["loss"]), int(row["images"])) for row in rows]
+        return [
+            Prediction(float(row["accuracy"]), _loss(row["loss"]), int(row["images"]), row.get("balanced_accuracy"))
+            for row in rows
+        ]
 
     def _ask(self, path: str, content: Any = None, again_at_deadline: bool = True) -> Any:
         """The JSON document of an answer, after as many tries as it takes."""

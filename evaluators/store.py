@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS protocols (key TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS predictions (
     key TEXT NOT NULL REFERENCES protocols, arch TEXT NOT NULL,
-    accuracy REAL NOT NULL, loss REAL NOT NULL, images INTEGER NOT NULL,
+    accuracy REAL NOT NULL, loss REAL NOT NULL, images INTEGER NOT NULL, balanced REAL,
     PRIMARY KEY (key, arch)
 ) WITHOUT ROWID;
 """
@@ -46,6 +46,9 @@ class Stored:
         with self._connection() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(SCHEMA)
+            if "balanced" not in {row[1] for row in connection.execute("PRAGMA table_info(predictions)")}:
+                with suppress(sqlite3.OperationalError):  # another process was faster
+                    connection.execute("ALTER TABLE predictions ADD COLUMN balanced REAL")
             connection.execute("INSERT OR IGNORE INTO protocols VALUES (?, ?)", (self._key, document))
 
     @property
@@ -99,7 +102,7 @@ class Stored:
         return self._read("")
 
     def _read(self, condition: str, *values: str) -> dict[str, Prediction]:
-        query = f"SELECT arch, accuracy, loss, images FROM predictions WHERE key = ?{condition}"
+        query = f"SELECT arch, accuracy, loss, images, balanced FROM predictions WHERE key = ?{condition}"
         with self._connection() as connection:
             rows = connection.execute(query, (self._key, *values)).fetchall()
         return {text: Prediction(*numbers) for text, *numbers in rows}
@@ -113,11 +116,11 @@ class Stored:
     def keep(self, archs: Sequence[Arch], values: Sequence[Prediction]) -> None:
         """Commit what the evaluator says of these, or would say."""
         rows = [
-            (self._key, self.space.format(arch), value.accuracy, value.loss, value.images)
+            (self._key, self.space.format(arch), value.accuracy, value.loss, value.images, value.balanced)
             for arch, value in zip(archs, values, strict=True)
         ]
         with self._connection() as connection:
-            connection.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?)", rows)
+            connection.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

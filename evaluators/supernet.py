@@ -99,6 +99,11 @@ class SupernetEvaluator:
         self._fits, self._most = 1, TOGETHER
 
     @property
+    def labels(self) -> np.ndarray:
+        """Of the validation images [N]."""
+        return self.valid.labels.cpu().numpy()
+
+    @property
     def protocol(self) -> dict[str, Any]:
         return {
             "evaluator": "supernet",
@@ -115,7 +120,7 @@ class SupernetEvaluator:
         checked = tuple(self.space.check(arch) for arch in archs)
         found: dict[Arch, Prediction] = {}
         for part in self.groups(sorted(set(checked))):  # neighbours begin alike
-            found.update(zip(part, self.validate(part)[0].predictions(), strict=True))
+            found.update(zip(part, self.validate(part)[0].predictions(self.labels), strict=True))
         return Predictions(self.space, checked, tuple(found[arch] for arch in checked), self.protocol)
 
     def groups(self, archs: Sequence[Arch]) -> Iterator[Sequence[Arch]]:

@@ -53,10 +53,18 @@ def main(argv: Sequence[str]) -> None:
         print_json(predictions.document())
     else:
         ranked = sorted(predictions.records(), key=lambda record: -record["accuracy"])
-        rows = [(r["arch"], f"{r['accuracy']:.2f} ± {r['standard_error']:.2f}", f"{r['loss']:.4f}") for r in ranked]
-        print_table(
-            f"{len(rows)} predictions, the best first", ("architecture", "accuracy %", "loss"), rows[: args.show]
-        )
+        balanced = "balanced_accuracy" in predictions.columns
+        rows = [
+            (
+                r["arch"],
+                f"{r['accuracy']:.2f} ± {r['standard_error']:.2f}",
+                *(["" if r["balanced_accuracy"] is None else f"{r['balanced_accuracy']:.2f}"] if balanced else []),
+                f"{r['loss']:.4f}",
+            )
+            for r in ranked
+        ]
+        heads = ("architecture", "accuracy %", *(["balanced %"] if balanced else []), "loss")
+        print_table(f"{len(rows)} predictions, the best first", heads, rows[: args.show])
         if args.out is not None:
             print(f"{args.out}: {len(rows)} predictions")
 
@@ -100,7 +108,7 @@ def _best(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions
             evaluator.on_progress = progress.advance
             return slices(part, images)
 
-    run = race(look, space, archs, args.top, len(evaluator.valid), args.batch_size, args.confidence)
+    run = race(look, space, archs, args.top, len(evaluator.valid), args.batch_size, args.confidence, evaluator.labels)
     stored.keep(list(run.finished), list(run.finished.values()))
     rounds = [{"images": images, "architectures": count} for images, count in run.rounds]
     protocol = {"top": args.top, "of": len(set(archs)), "confidence": args.confidence, "rounds": rounds}
