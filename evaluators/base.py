@@ -182,9 +182,10 @@ class Seen:
 
 
 def is_balanced(labels: np.ndarray) -> bool:
-    """Whether no class has more than twice the images of another one that occurs."""
+    """Whether no class has more than twice the images of another one that occurs, and more than by chance."""
     counts = np.unique(labels, return_counts=True)[1]
-    return len(counts) < 2 or counts.max() <= UNBALANCED * counts.min()
+    most, least = (int(counts.max()), int(counts.min())) if len(counts) else (0, 0)
+    return most <= UNBALANCED * least or most - least <= 4 * most**0.5
 
 
 class Evaluator(Protocol):

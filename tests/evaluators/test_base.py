@@ -82,9 +82,11 @@ def test_balanced_accuracy_is_that_of_scikit_learn() -> None:
 
 
 def test_what_is_balanced_goes_by_the_counts() -> None:
-    assert is_balanced(np.array([0, 0, 1]))
+    assert is_balanced(np.repeat([0, 1], [200, 100]))
+    assert is_balanced(np.repeat([0, 1, 2], [11, 6, 3]))  # as chance makes it, of few images
     assert is_balanced(np.array([7, 7, 7]))
-    assert not is_balanced(np.array([0, 0, 0, 1]))
+    assert not is_balanced(np.repeat([0, 1], [201, 100]))
+    assert not is_balanced(np.repeat([3, 8, 9], [30, 5, 30]))
 
 
 def test_balanced_accuracy_is_a_column_where_there_is_one() -> None:
