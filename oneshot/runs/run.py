@@ -171,10 +171,10 @@ def open_run(
     made with: unless `accept_data`, which the protocol then says.
     """
     folder = RunFolder(path)
-    loaded = folder.load()
+    asked, loaded = configuration(folder), folder.load()
     if loaded is None:
         raise ValueError(f"{path} holds no checkpoint yet; `oneshot train --out {path}` continues it")
-    run = build(*configuration(folder), data_dir=data_dir, device=device, folder=folder, accept_data=accept_data)
+    run = build(*asked, data_dir=data_dir, device=device, folder=folder, accept_data=accept_data)
     split_if_due(run.net, loaded[1]["epoch"] - 1)
     load_network(run.net, loaded[0])
     load_method(run.method, loaded[0])
