@@ -18,7 +18,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS protocols (key TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS predictions (
     key TEXT NOT NULL REFERENCES protocols, arch TEXT NOT NULL,
-    accuracy REAL NOT NULL, loss REAL NOT NULL, images INTEGER NOT NULL, balanced REAL,
+    accuracy REAL NOT NULL, loss REAL NOT NULL, images INTEGER NOT NULL, balanced_accuracy REAL,
     PRIMARY KEY (key, arch)
 ) WITHOUT ROWID;
 """
@@ -46,9 +46,9 @@ class Stored:
         with self._connection() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(SCHEMA)
-            if "balanced" not in {row[1] for row in connection.execute("PRAGMA table_info(predictions)")}:
+            if "balanced_accuracy" not in {row[1] for row in connection.execute("PRAGMA table_info(predictions)")}:
                 with suppress(sqlite3.OperationalError):  # another process was faster
-                    connection.execute("ALTER TABLE predictions ADD COLUMN balanced REAL")
+                    connection.execute("ALTER TABLE predictions ADD COLUMN balanced_accuracy REAL")
             connection.execute("INSERT OR IGNORE INTO protocols VALUES (?, ?)", (self._key, document))
 
     @property
@@ -102,7 +102,7 @@ class Stored:
         return self._read("")
 
     def _read(self, condition: str, *values: str) -> dict[str, Prediction]:
-        query = f"SELECT arch, accuracy, loss, images, balanced FROM predictions WHERE key = ?{condition}"
+        query = f"SELECT arch, accuracy, loss, images, balanced_accuracy FROM predictions WHERE key = ?{condition}"
         with self._connection() as connection:
             rows = connection.execute(query, (self._key, *values)).fetchall()
         return {text: Prediction(*numbers) for text, *numbers in rows}

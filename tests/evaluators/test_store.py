@@ -110,7 +110,7 @@ def test_a_file_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "p.sqlite"
     Stored(Counting(), path)(ARCHS[:2])
     with sqlite3.connect(path) as connection:
-        connection.execute("ALTER TABLE predictions DROP COLUMN balanced")
+        connection.execute("ALTER TABLE predictions DROP COLUMN balanced_accuracy")
     inner = Counting()
     found = Stored(inner, path)(ARCHS[:3])
     assert inner.asked == ARCHS[2:3]
