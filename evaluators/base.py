@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,18 +22,22 @@ SHOWN = 10
 """Rows of a notebook's table."""
 NAMED = 5
 """Architectures that a message names at most."""
+UNBALANCED = 2
+"""Classes are, if one has more than so many times the images of another."""
 
 
 @dataclass(frozen=True)
 class Prediction:
     """The predicted accuracy of one architecture, in percent, and how sure it is; or the error that came instead.
 
-    Accuracy and loss are NaN exactly where there is an error. ValueError for an accuracy that is no percentage.
+    Accuracy and loss are NaN exactly where there is an error. `balanced` is the mean of the accuracies on each class,
+    in percent, where classes are unbalanced. ValueError for an accuracy that is no percentage.
     """
 
     accuracy: float
     loss: float
     images: int
+    balanced: float | None = None
     error: str | None = None
 
     def __post_init__(self) -> None:
@@ -43,13 +47,26 @@ class Prediction:
     @classmethod
     def failed(cls, error: str, images: int) -> Prediction:
         """What stands in the place of an architecture that nothing can be predicted of."""
-        return cls(math.nan, math.nan, images, error)
+        return cls(math.nan, math.nan, images, error=error)
 
     @property
     def standard_error(self) -> float:
         """Of the accuracy, in percentage points, from the finite number of images (binomial)."""
         share = self.accuracy / 100
         return 100 * float(np.sqrt(share * (1 - share) / self.images))
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+_OF_COLUMN: dict[str, Callable[[Prediction], float | None]] = {
+    "accuracy": lambda value: _number(value.accuracy),
+    "balanced_accuracy": lambda value: value.balanced,
+    "loss": lambda value: _number(value.loss),
+    "images": lambda value: value.images,
+    "standard_error": lambda value: _number(value.standard_error),
+}
 
 
 @dataclass(frozen=True)
@@ -116,20 +133,27 @@ class Predictions:
     def _line(self, place: int) -> str:
         return f"{self.space.format(self.archs[place])} with {_percent(self.values[place])}%"
 
+    @property
+    def columns(self) -> list[str]:
+        """What is said of each: balanced_accuracy where classes are unbalanced."""
+        balanced = ["balanced_accuracy"] if any(value.balanced is not None for value in self.values) else []
+        return ["arch", "accuracy", *balanced, "loss", "images", "standard_error"]
+
     def records(self) -> list[dict[str, Any]]:
-        """One a row; of what failed the numbers are None, and `error`, which others lack, says why."""
+        """One a row, by `columns`; of what failed the numbers are None, and `error`, which others lack, says why."""
         return [
-            {"arch": self.space.format(arch), **(_numbers(value) if value.error is None else _no_numbers(value))}
+            {"arch": self.space.format(arch), **{name: _OF_COLUMN[name](value) for name in self.columns[1:]}}
+            | ({} if value.error is None else {"error": value.error})
             for arch, value in self
         ]
 
     def frame(self) -> pd.DataFrame:
-        """The columns arch, accuracy, loss, images, standard_error, and error where something failed."""
+        """The columns, and error where something failed."""
         import pandas as pd
 
-        columns = ["arch", "accuracy", "loss", "images", "standard_error", *(["error"] if self.failures else [])]
+        columns = [*self.columns, *(["error"] if self.failures else [])]
         found = pd.DataFrame(self.records(), columns=columns)
-        return found.astype(dict.fromkeys(("accuracy", "loss", "standard_error"), "float64"))
+        return found.astype({name: "float64" for name in self.columns[1:] if name != "images"})
 
     def heading(self) -> dict[str, Any]:
         """What a file of predictions says of itself."""
@@ -159,16 +183,6 @@ class Predictions:
                 parquet.write_table(table.replace_schema_metadata({"oneshot": json.dumps(self.heading())}), temporary)
 
 
-def _numbers(value: Prediction) -> dict[str, Any]:
-    return {
-        "accuracy": value.accuracy, "loss": value.loss, "images": value.images, "standard_error": value.standard_error,
-    }  # fmt: skip
-
-
-def _no_numbers(value: Prediction) -> dict[str, Any]:
-    return {"accuracy": None, "loss": None, "images": value.images, "standard_error": None, "error": value.error}
-
-
 def _percent(value: Prediction) -> str:
     return f"{value.accuracy:.2f} ± {value.standard_error:.2f}"
 
@@ -184,11 +198,23 @@ class Seen:
     losses: np.ndarray
     undefined: np.ndarray
 
-    def predictions(self) -> list[Prediction]:
-        """In order; an error for an architecture with logits that are not finite."""
+    def predictions(self, labels: np.ndarray | None = None) -> list[Prediction]:
+        """In order; with the images' labels [N] the balanced accuracy too, where it may differ.
+
+        An error for an architecture with logits that are not finite.
+        """
         losses = [sum(row) for row in self.losses.tolist()]  # in order: what was seen in parts is the same
-        numbers = zip(self.right.sum(1).tolist(), losses, self.undefined.tolist(), strict=True)
-        return [judged(hits, loss, undefined, self.right.shape[1]) for hits, loss, undefined in numbers]
+        right = self.right.sum(1).tolist()
+        balanced = [None] * len(right) if labels is None or is_balanced(labels) else self._balanced(labels)
+        numbers = zip(right, losses, self.undefined.tolist(), balanced, strict=True)
+        count = self.right.shape[1]
+        return [judged(hits, loss, undefined, count, mean) for hits, loss, undefined, mean in numbers]
+
+    def _balanced(self, labels: np.ndarray) -> list[float]:
+        """The mean over the classes that occur of the accuracy on each, in percent."""
+        classes, places = np.unique(labels, return_inverse=True)
+        each = np.eye(len(classes), dtype=np.float32)[places]
+        return (100 * (self.right.astype(np.float32) @ each / each.sum(0)).mean(1, dtype=np.float64)).tolist()
 
     def rows(self, index: np.ndarray) -> Seen:
         return Seen(self.right[index], self.losses[index], self.undefined[index])
@@ -208,11 +234,18 @@ class Seen:
         )
 
 
-def judged(right: float, loss: float, undefined: float, images: int) -> Prediction:
+def judged(right: float, loss: float, undefined: float, images: int, balanced: float | None = None) -> Prediction:
     """From counts over so many images: how many were right, the summed loss, how many had logits not finite."""
     if undefined:
         return Prediction.failed(f"its logits are not finite on {undefined:,.0f} of {images:,} images", images)
-    return Prediction(100 * right / images, loss / images, images)
+    return Prediction(100 * right / images, loss / images, images, balanced=balanced)
+
+
+def is_balanced(labels: np.ndarray) -> bool:
+    """Whether no class has more than twice the images of another one that occurs, and more than by chance."""
+    counts = np.unique(labels, return_counts=True)[1]
+    most, least = (int(counts.max()), int(counts.min())) if len(counts) else (0, 0)
+    return most <= UNBALANCED * least or most - least <= 4 * most**0.5
 
 
 class Evaluator(Protocol):

@@ -35,13 +35,21 @@ class Race:
 
 
 def race(
-    look: Look, space: Space, archs: Sequence[Arch], keep: int, images: int, first: int, confidence: float = 0.95
+    look: Look,
+    space: Space,
+    archs: Sequence[Arch],
+    keep: int,
+    images: int,
+    first: int,
+    confidence: float = 0.95,
+    labels: np.ndarray | None = None,
 ) -> Race:
     """The `keep` best by all `images` (accuracy, then loss, then string), of which the first slice takes `first`.
 
     With at least this probability, over the order of the images, they are exactly the ones that showing all images to
-    all architectures gives. Needed: an order drawn at random, and answers that do not depend on the order. The bound
-    is Bonferroni's, over the rounds and all pairs of one of the best and one of the others, each at the `margin`.
+    all architectures gives; with `labels` [images] balanced accuracies too. Needed: an order drawn at random, and
+    answers that do not depend on the order. The bound is Bonferroni's, over the rounds and all pairs of one of the best
+    and one of the others, each at the `margin`.
     """
     wanted = sorted(set(archs))
     if keep < 1 or not 0 < confidence < 1:
@@ -57,7 +65,7 @@ def race(
             stay = np.flatnonzero(~beaten(seen.right, keep, images, risk))
             seen, wanted = seen.rows(stay), [wanted[i] for i in stay]
         start = end
-    finished = dict(zip(wanted, seen.predictions(), strict=True))
+    finished = dict(zip(wanted, seen.predictions(labels), strict=True))
     return Race(tuple(ranked(space, finished)[:keep]), finished, tuple(rounds))
 
 

@@ -103,7 +103,8 @@ class RemoteEvaluator:
         try:
             if row.get("error") is not None:
                 return Prediction.failed(str(row["error"]), int(row["images"]))
-            return Prediction(float(row["accuracy"]), _loss(row["loss"]), int(row["images"]))
+            numbers = float(row["accuracy"]), _loss(row["loss"]), int(row["images"])
+            return Prediction(*numbers, balanced=row.get("balanced_accuracy"))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise OSError(f"{self.url} gave what is no prediction: {row!r:.200}") from None
 

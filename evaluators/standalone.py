@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -58,7 +58,7 @@ class Standalone:
         """
         start = time.perf_counter()
         dataset = _dataset(self.config.dataset, self.data_dir, self.config.image_size, self.device)
-        images, valid = dataset.split(self.config.split)
+        images, valid = dataset.split(self.config.split, self.config.split_by)
         space = self.space.only(arch)
         torch.manual_seed(seed)
         net = network(self.config, dataset.classes, arch)
@@ -88,14 +88,18 @@ class Standalone:
 
 
 class StandaloneEvaluator:
-    """Stand-alone training as an evaluator: the validation accuracy of one training with the configuration's seed."""
+    """Stand-alone training as an evaluator: the validation accuracy of one training with the configuration's seed.
 
-    def __init__(self, standalone: Standalone) -> None:
-        self.standalone, self.space = standalone, standalone.space
+    `data` is what the protocol says of the images.
+    """
+
+    def __init__(self, standalone: Standalone, data: Mapping[str, Any] | None = None) -> None:
+        self.standalone, self.space, self.data = standalone, standalone.space, data
 
     @property
     def protocol(self) -> dict[str, Any]:
-        return {**self.standalone.protocol, "seed": self.standalone.config.seed}
+        known = {} if self.data is None else {"data": dict(self.data)}
+        return {**self.standalone.protocol, "seed": self.standalone.config.seed, **known}
 
     def __call__(self, archs: Sequence[Arch]) -> Predictions:
         checked = tuple(self.space.check(arch) for arch in archs)
@@ -104,7 +108,7 @@ class StandaloneEvaluator:
     def _predict(self, arch: Arch) -> Prediction:
         s = self.standalone
         dataset = _dataset(s.config.dataset, s.data_dir, s.config.image_size, s.device)
-        images = len(dataset.split(s.config.split)[1])
+        images = len(dataset.split(s.config.split, s.config.split_by)[1])
         measured = s.measure(arch, s.config.seed)
         if math.isnan(measured["valid_accuracy"]):
             return Prediction.failed("its training diverged, or its logits are not finite", images)

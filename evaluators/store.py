@@ -6,7 +6,7 @@ import json
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS protocols (key TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS predictions (
     key TEXT NOT NULL REFERENCES protocols, arch TEXT NOT NULL,
-    accuracy REAL NOT NULL, loss REAL NOT NULL, images INTEGER NOT NULL,
+    accuracy REAL NOT NULL, loss REAL NOT NULL, images INTEGER NOT NULL, balanced_accuracy REAL,
     PRIMARY KEY (key, arch)
 ) WITHOUT ROWID;
 """
@@ -112,18 +112,20 @@ class Stored:
         return self._read("")
 
     def _read(self, condition: str, *values: str) -> dict[str, Prediction]:
-        query = f"SELECT arch, accuracy, loss, images FROM predictions WHERE key = ?{condition}"
         with self._reading() as connection:
-            rows = connection.execute(query, (self._key, *values)).fetchall()
-        return {text: self._believed(text, *numbers) for text, *numbers in rows}
+            # the last column is the youngest: files of earlier versions that cannot be written lack it
+            rows = connection.execute(f"SELECT * FROM predictions WHERE key = ?{condition}", (self._key, *values))
+            found = [row[1:] for row in rows]
+        return {text: self._believed(text, *numbers) for text, *numbers in found}
 
-    def _believed(self, arch: Any, accuracy: Any, loss: Any, images: Any) -> Prediction:
+    def _believed(self, arch: Any, accuracy: Any, loss: Any, images: Any, balanced: Any = None) -> Prediction:
         """A row as a prediction; ValueError where the file holds something else."""
         numbers = isinstance(accuracy, int | float) and isinstance(loss, int | float) and isinstance(images, int)
+        numbers &= balanced is None or (isinstance(balanced, int | float) and 0 <= balanced <= 100)
         if not isinstance(arch, str) or not numbers or not 0 <= accuracy <= 100 or images < 1:
             row = f"{arch!r:.100}, accuracy {accuracy!r:.40}, loss {loss!r:.40}, images {images!r:.40}"
             raise ValueError(f"{self.path} holds what is no prediction: {row}")
-        return Prediction(float(accuracy), float(loss), images)
+        return Prediction(float(accuracy), float(loss), images, balanced=balanced)
 
     def known(self, archs: Sequence[Arch]) -> dict[Arch, Prediction]:
         """Those that the file holds; looked up one by one, because a few must not read a large file."""
@@ -134,7 +136,7 @@ class Stored:
     def keep(self, archs: Sequence[Arch], values: Sequence[Prediction]) -> None:
         """Commit what the evaluator says of these, or would say, but for what failed."""
         rows = [
-            (self._key, self.space.format(arch), value.accuracy, value.loss, value.images)
+            (self._key, self.space.format(arch), value.accuracy, value.loss, value.images, value.balanced)
             for arch, value in zip(archs, values, strict=True)
             if value.error is None
         ]
@@ -146,8 +148,11 @@ class Stored:
             with closing(sqlite3.connect(self.path, timeout=self.timeout)) as connection, connection:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.executescript(SCHEMA)
+                if "balanced_accuracy" not in {row[1] for row in connection.execute("PRAGMA table_info(predictions)")}:
+                    with suppress(sqlite3.OperationalError):  # another process was faster
+                        connection.execute("ALTER TABLE predictions ADD COLUMN balanced_accuracy REAL")
                 connection.execute("INSERT OR IGNORE INTO protocols VALUES (?, ?)", (self._key, self._document))
-                connection.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?)", rows)
+                connection.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?, ?)", rows)
         except sqlite3.DatabaseError as error:
             if not _unwritable(error):
                 raise self._told(error) from error

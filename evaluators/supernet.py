@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from oneshot.evaluators.base import Prediction, Predictions, Seen
@@ -98,6 +99,11 @@ class SupernetEvaluator:
         self._fits, self._most = 1, TOGETHER
 
     @property
+    def labels(self) -> np.ndarray:
+        """Of the validation images [N]."""
+        return self.valid.labels.cpu().numpy()
+
+    @property
     def protocol(self) -> dict[str, Any]:
         return {
             "evaluator": "supernet",
@@ -114,7 +120,7 @@ class SupernetEvaluator:
         checked = tuple(self.space.check(arch) for arch in archs)
         found: dict[Arch, Prediction] = {}
         for part in self.groups(sorted(set(checked))):  # neighbours begin alike
-            found.update(zip(part, self.validate(part)[0].predictions(), strict=True))
+            found.update(zip(part, self.validate(part)[0].predictions(self.labels), strict=True))
         return Predictions(self.space, checked, tuple(found[arch] for arch in checked), self.protocol)
 
     def groups(self, archs: Sequence[Arch]) -> Iterator[Sequence[Arch]]:
@@ -259,10 +265,14 @@ def of_run(
 
 
 def of_folder(
-    path: str | Path, data_dir: str | Path | None = None, device: str = "cpu", **settings: Any
+    path: str | Path,
+    data_dir: str | Path | None = None,
+    device: str = "cpu",
+    accept_data: bool = False,
+    **settings: Any,
 ) -> SupernetEvaluator:
-    """The evaluator of the run in a folder, with the settings of `of_run`."""
-    return of_run(open_run(path, data_dir, device), **settings)
+    """The evaluator of the run in a folder, with the settings of `of_run`; `accept_data` as for `open_run`."""
+    return of_run(open_run(path, data_dir, device, accept_data), **settings)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ class Record(BaseModel):
     standard_error: float
     loss: float | None = Field(description="None where it is infinite")
     images: int
+    balanced_accuracy: float | None = Field(default=None, description="mean over classes, where they are unbalanced")
     rank: int = Field(description="among all predictions known now, from 1")
     truth: float | None = Field(description="the measured accuracy in percent, of a service with a benchmark")
 
@@ -127,6 +128,7 @@ def record(row: Row, known: Known) -> dict[str, Any]:
         "standard_error": value.standard_error,
         "loss": value.loss if math.isfinite(value.loss) else None,
         "images": value.images,
+        "balanced_accuracy": value.balanced,
         "rank": known.rank(value.accuracy),
         "truth": row.truth,
     }

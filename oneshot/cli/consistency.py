@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.options import add_machine, device, print_json, print_rich
+from oneshot.cli.options import add_accept_data, add_machine, device, print_json, print_rich
 
 if TYPE_CHECKING:
     from oneshot.benchmarks.scoring.predictions import Predicted
@@ -25,6 +25,7 @@ def add_options(to: Any) -> None:
     modes = "of run folders: inherit, batch, ema-N, reset-ema-N or reset-cumulative-N"
     group.add_argument("--batch-norm", type=str, default="ema-20", help=modes)
     group.add_argument("--batch-size", type=int, default=256, help="of recalibration and validation")
+    add_accept_data(group)
     add_machine(group)
 
 
@@ -82,7 +83,7 @@ def _predicted(words: Sequence[str], files: dict[str, Predicted], args: Any) -> 
     folders = [word for word in dict.fromkeys(words) if word not in files]
     with Progress("predict", 0, "architectures") as progress:
         for word in folders:
-            run = open_run(word, args.data_dir, device(args))
+            run = open_run(word, args.data_dir, device(args), args.accept_data)
             if archs is None:
                 archs = _common(run.space, list(files.values()), args)
                 progress.expect(len(archs) * len(folders), "architectures")

@@ -102,8 +102,9 @@ def _opened_run(args: Any, cluster: Cluster | None) -> Opened:
     from oneshot.runs.run import open_run
 
     settings = {"norm": args.batch_norm, "batch_size": args.batch_size, "images": args.images}
-    run = open_run(args.run, args.data_dir, "cpu" if cluster else device(args))
-    make = partial(of_folder, args.run, args.data_dir, cluster.device) if cluster else partial(of_run, run)
+    run = open_run(args.run, args.data_dir, "cpu" if cluster else device(args), args.accept_data)
+    there = partial(of_folder, args.run, args.data_dir, accept_data=args.accept_data)
+    make = partial(there, cluster.device) if cluster else partial(of_run, run)
     evaluator = spread(partial(make, **settings), cluster, TOGETHER)
     return _with_network(evaluator, run.config, run.valid, run.dataset.classes)
 
@@ -112,14 +113,16 @@ def _opened_standalone(args: Any, cluster: Cluster | None) -> Opened:
     from oneshot.data.load import load
     from oneshot.evaluators.standalone import Standalone, StandaloneEvaluator
     from oneshot.runs.folder import RunFolder
-    from oneshot.runs.run import configuration
+    from oneshot.runs.run import configuration, data_of
 
-    config, recipe = configuration(RunFolder(args.run))
+    folder = RunFolder(args.run)
+    config, recipe = configuration(folder)
     recipe = replace(recipe, epochs=args.standalone)
     standalone = Standalone(config, recipe, args.data_dir, device(args, cluster))
     dataset = load(config.dataset, args.data_dir, config.image_size or None, "cpu" if cluster else standalone.device)
-    evaluator = spread(partial(StandaloneEvaluator, standalone), cluster, 1)
-    return _with_network(evaluator, config, dataset.split(config.split)[1], dataset.classes)
+    data = data_of(dataset.fingerprint(config.split, config.split_by), folder, args.accept_data)
+    evaluator = spread(partial(StandaloneEvaluator, standalone, data), cluster, 1)
+    return _with_network(evaluator, config, dataset.pool, dataset.classes)
 
 
 def _with_network(evaluator: Evaluator, config: Config, images: ImageSource, classes: int) -> Opened:
@@ -129,6 +132,6 @@ def _with_network(evaluator: Evaluator, config: Config, images: ImageSource, cla
 
 def network_size(config: Config, images: ImageSource, classes: int) -> dict[str, int]:
     """What the costs of a configuration's networks depend on."""
-    side = int(next(iter(images.batches(1)))[0].shape[-1])
+    side = images.shape[1]
     own = config.space.document("space")
     return {name: own[name] for name in ("channels", "cells") if name in own} | {"classes": classes, "image_size": side}

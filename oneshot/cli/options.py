@@ -116,6 +116,11 @@ def add_machine(to: Any) -> None:
     add_data_dir(to)
 
 
+def add_accept_data(to: Any) -> None:
+    differs = "go on although the data is not what the run was made with; the protocol then says what differs"
+    to.add_argument("--accept-data", action="store_true", help=differs)
+
+
 def add_data_dir(to: Any) -> None:
     to.add_argument(
         "--data-dir",

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from oneshot.cli.address import add_token, connected
 from oneshot.cli.evaluator import TOGETHER
-from oneshot.cli.options import add_cluster, add_machine, device, every, joined, parser, print_json, print_table, spread
+from oneshot.cli.options import (
+    add_accept_data,
+    add_cluster,
+    add_machine,
+    device,
+    every,
+    joined,
+    parser,
+    print_json,
+    print_table,
+    spread,
+)
 
 if TYPE_CHECKING:
     from oneshot.evaluators.actors import Cluster
@@ -51,10 +62,18 @@ def _predict(args: Any, argv: Sequence[str]) -> None:
     else:
         made = [record for record in predictions.records() if record["accuracy"] is not None]
         ranked = sorted(made, key=lambda record: -record["accuracy"])
-        rows = [(r["arch"], f"{r['accuracy']:.2f} ± {r['standard_error']:.2f}", f"{r['loss']:.4f}") for r in ranked]
-        print_table(
-            f"{len(rows)} predictions, the best first", ("architecture", "accuracy %", "loss"), rows[: args.show]
-        )
+        balanced = "balanced_accuracy" in predictions.columns
+        rows = [
+            (
+                r["arch"],
+                f"{r['accuracy']:.2f} ± {r['standard_error']:.2f}",
+                *(["" if r["balanced_accuracy"] is None else f"{r['balanced_accuracy']:.2f}"] if balanced else []),
+                f"{r['loss']:.4f}",
+            )
+            for r in ranked
+        ]
+        heads = ("architecture", "accuracy %", *(["balanced %"] if balanced else []), "loss")
+        print_table(f"{len(rows)} predictions, the best first", heads, rows[: args.show])
         if args.out is not None:
             print(f"{args.out}: {len(rows)} predictions")
     predictions.check()  # after all was written
@@ -99,7 +118,7 @@ def _best(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions
             evaluator.on_progress = progress.advance
             return slices(part, images)
 
-    run = race(look, space, archs, args.top, len(evaluator.valid), args.batch_size, args.confidence)
+    run = race(look, space, archs, args.top, len(evaluator.valid), args.batch_size, args.confidence, evaluator.labels)
     stored.keep(list(run.finished), list(run.finished.values()))
     rounds = [{"images": images, "architectures": count} for images, count in run.rounds]
     protocol = {"top": args.top, "of": len(set(archs)), "confidence": args.confidence, "rounds": rounds}
@@ -134,6 +153,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--show", type=int, default=20, help="rows of the printed table")
     add_token(to)
     add_cluster(to)
+    add_accept_data(to)
     add_machine(to)
     return to.parse_args(list(argv))
 
@@ -143,7 +163,7 @@ def _of_run(args: Any, cluster: Cluster | None) -> Evaluator:
 
     together = None if args.together == "auto" else args.together
     settings = {"norm": args.batch_norm, "batch_size": args.batch_size, "images": args.images}
-    settings |= {"memory": args.memory, "together": together}
+    settings |= {"memory": args.memory, "together": together, "accept_data": args.accept_data}
     make = partial(of_folder, args.run, args.data_dir, device(args, cluster), **settings)
     return spread(make, cluster, together or TOGETHER)
 

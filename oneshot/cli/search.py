@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oneshot.cli.address import add_token
-from oneshot.cli.options import add_cluster, add_machine, fields_of, joined, parser, print_json, print_table
+from oneshot.cli.options import (
+    add_accept_data,
+    add_cluster,
+    add_machine,
+    fields_of,
+    joined,
+    parser,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from oneshot.cli.evaluator import Opened
@@ -114,6 +123,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--json", action="store_true", help="print one JSON document")
     add_token(to)
     add_cluster(to)
+    add_accept_data(to)
     add_machine(to)
     return to.parse_args(list(argv))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from oneshot.cli.evaluator import network_size
-from oneshot.cli.options import add_machine, device, parser
+from oneshot.cli.options import add_accept_data, add_machine, device, parser
 
 EXAMPLE = "oneshot serve runs/paper-1 --benchmark nasbench201"
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> None:
     with bound(args.host, args.port) as listening:
         if token is None and not args.without_token:
             _only_here(listening, args.host)
-        run = open_run(args.run, args.data_dir, device(args))
+        run = open_run(args.run, args.data_dir, device(args), args.accept_data)
         evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images)
         hosts = [*args.allow_host, *([args.host] if args.host else [])]
         path = args.store or Path(args.run) / "predictions.sqlite"
@@ -82,6 +82,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--connections", type=int, default=512, help="that are kept, and requests answered, at a time")
     quiet = "seconds after which a connection that asks nothing, or half a question, is closed"
     to.add_argument("--idle", type=float, default=10.0, help=quiet)
+    add_accept_data(to)
     add_machine(to)
     return to.parse_args(list(argv))
 

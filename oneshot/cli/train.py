@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oneshot.cli.configuration import add_configuration, configuration_of
-from oneshot.cli.options import add_machine, device, parser
+from oneshot.cli.options import add_accept_data, add_machine, device, parser
+
+if TYPE_CHECKING:
+    from oneshot.data.source import Dataset
+    from oneshot.runs.folder import RunFolder
 
 EXAMPLE = "oneshot train --preset paper --dataset cifar10 --seed 1 --out runs/paper-1"
 
@@ -29,25 +33,31 @@ def _train(args: Any) -> None:
     from oneshot.base import distributed
     from oneshot.base.progress import Progress
     from oneshot.evaluators.feedback import feedback_of
+    from oneshot.runs.data import Known, settle
     from oneshot.runs.folder import RunFolder
     from oneshot.runs.run import build, initialise, recorded
+    from oneshot.runs.upgrade import continued
     from oneshot.training.course import Course
     from oneshot.training.loop import train
 
     config, recipe = configuration_of(args)
+    folder = RunFolder(args.out)
+    if (args.out / "config.json").exists():
+        config = continued(config, folder.config)
     where = distributed.local_device(device(args))
     with distributed.joined(where):
         run = build(config, recipe, args.data_dir, where)
-        if RunFolder(args.out).commit is None:
+        done, epochs = _epoch(folder), Course.of(run.method.phases(recipe)).epochs
+        if folder.commit is None:
             initialise(run)
         first = distributed.rank() == 0
+        if first and done < epochs and Known.read(args.out) is None:
+            _check_images(run.dataset)
         if first:
             RunFolder.create(args.out, recorded(config, recipe))
+        if first and done < epochs:
+            settle(args.out, run.fingerprint, done, args.accept_data)
         distributed.barrier()
-        folder = RunFolder(args.out)
-        commit = folder.commit
-        done = commit["epoch"] if commit else 0
-        epochs = Course.of(run.method.phases(recipe)).epochs
         with Progress("train", epochs, "epochs", quiet=not first) as progress:
             progress.begin(done)
 
@@ -67,6 +77,20 @@ def _train(args: Any) -> None:
         print(f"{args.out}: {epochs} epochs; `oneshot predict {args.out} --sample 10` predicts")
 
 
+def _epoch(folder: RunFolder) -> int:
+    commit = folder.commit
+    return commit["epoch"] if commit else 0
+
+
+def _check_images(dataset: Dataset) -> None:
+    """All images of a data set on disk, once, before a network is trained on some of them."""
+    from oneshot.base.progress import Progress
+    from oneshot.runs.data import check_readable
+
+    with Progress("check", len(dataset), "images") as progress:
+        check_readable(dataset, progress.advance)
+
+
 def _round(row: Mapping[str, Any]) -> str:
     """What an epoch's metrics say of a sampler that learns."""
     accuracies = f"accuracies best {row['sampler_best']:.2f} %, mean {row['sampler_mean']:.2f} %"
@@ -79,5 +103,6 @@ def _arguments(argv: Sequence[str]):
     to.add_argument("--config", action="config", help="a YAML or JSON file of these options")
     to.add_argument("--out", type=Path, required=True, help="run folder; an unfinished run in it is continued")
     add_configuration(to, argv)
+    add_accept_data(to)
     add_machine(to)
     return to.parse_args(list(argv))

@@ -1,10 +1,13 @@
 """Data set files: an `.npz` of images and labels, read with checks, and the digits that come with scikit-learn.
 
-`train_images` and `test_images` are uint8 [N, H, W, 3], `train_labels` and `test_labels` [N] integers from 0.
+`train_images` and `test_images` are uint8 [N, H, W, 3], or grey without the last dimension or with 1; `train_labels`
+and `test_labels` [N] or [N, 1] integers of any type. `val_images` and `val_labels`, if there are any, validate.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,15 @@ import numpy as np
 from oneshot.base.files import replacing
 from oneshot.base.npz import arrays_of
 
+PARTS = ("train", "test", "val")
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
+VALIDATION = ("val_images", "val_labels")
+OTHERS = {
+    f"{letter}_{theirs}": f"{ours}_{kind}"
+    for letter, kind in (("x", "images"), ("X", "images"), ("y", "labels"))
+    for theirs, ours in (("train", "train"), ("test", "test"), ("val", "val"), ("valid", "val"))
+}
+"""What other tools call the same."""
 
 
 def save(path: Path, arrays: dict[str, np.ndarray]) -> Path:
@@ -37,19 +48,64 @@ def digits() -> dict[str, np.ndarray]:
 
 def read(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a data set file; ValueError where it cannot be read, lacks a key, or holds something else."""
-    arrays, names = arrays_of(path, KEYS)
+    arrays, names = arrays_of(path, (*KEYS, *VALIDATION))
+    _check_keys(path, names, arrays)
+    return {key: _labels(path, key, array, arrays) if key.endswith("labels") else _pixels(path, key, array)
+            for key, array in arrays.items()}  # fmt: skip
+
+
+def classes_of(name: str, labels: Mapping[str, np.ndarray]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """The distinct training labels in their order, and every label as its place among them, int64 [N].
+
+    A number that is missing in between is a warning. ValueError for fewer than two classes, and for a label that no
+    training image has.
+    """
+    values, train = np.unique(labels["train"], return_inverse=True)
+    if len(values) < 2:
+        raise ValueError(f"{name}: expected at least two classes, got the label {values[0]} for every training image")
+    found = {"train": train.reshape(-1).astype(np.int64)}
+    for part in labels.keys() - {"train"}:
+        odd = np.setdiff1d(labels[part], values)
+        if len(odd):
+            raise ValueError(f"{name}: {part}_labels has {odd[0]}, which no training image has: {_listed(values)}")
+        found[part] = np.searchsorted(values, labels[part]).astype(np.int64)
+    if int(values[-1]) - int(values[0]) >= len(values):
+        warnings.warn(f"{name}: {_listed(values)}; the numbers missing in between are no classes", stacklevel=2)
+    return tuple(map(str, values.tolist())), {part: found[part] for part in labels}
+
+
+def _listed(values: np.ndarray) -> str:
+    shown = [*values[:5].tolist(), *(["..."] if len(values) > 6 else []), *values[max(5, len(values) - 1) :].tolist()]
+    return f"the labels are {', '.join(map(str, shown))}, so there are {len(values)} classes"
+
+
+def _check_keys(path: Path, names: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
     missing = [key for key in KEYS if key not in arrays]
     if missing:
-        raise ValueError(f"{path} lacks {', '.join(missing)}; expected {', '.join(KEYS)}, got {', '.join(names)}")
-    for part in ("train", "test"):
-        images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-            raise ValueError(f"{path}: {part}_images must be uint8 [N, H, W, 3], got {images.dtype} {images.shape}")
-        if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-            raise ValueError(f"{path}: {part}_labels must be {len(images)} integers, got {labels.dtype} {labels.shape}")
-        if labels.size == 0 or labels.min() < 0:
-            raise ValueError(f"{path}: {part}_labels must not be negative or empty")
-    classes = int(arrays["train_labels"].max()) + 1
-    if arrays["test_labels"].max() >= classes:
-        raise ValueError(f"{path}: test_labels must lie below the {classes} classes, got {arrays['test_labels'].max()}")
-    return arrays
+        others = [f"{theirs} as {ours}" for theirs, ours in OTHERS.items() if theirs in names and ours in missing]
+        hint = f"; save {', '.join(others)}" if others else ""
+        raise ValueError(f"{path} lacks {', '.join(missing)}; expected {', '.join(KEYS)}, got {', '.join(names)}{hint}")
+    half = [key for key, other in (VALIDATION, VALIDATION[::-1]) if key in arrays and other not in arrays]
+    if half:
+        raise ValueError(f"{path} has {half[0]} alone: expected {' and '.join(VALIDATION)}, or none of them")
+
+
+def _pixels(path: Path, key: str, images: np.ndarray) -> np.ndarray:
+    """uint8 [N, H, W, 3], also of grey images [N, H, W] or [N, H, W, 1]."""
+    grey = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 1)
+    if images.dtype != np.uint8 or not (grey or (images.ndim == 4 and images.shape[3] == 3)) or not images.size:
+        raise ValueError(
+            f"{path}: {key} must be uint8 [N, H, W, 3], or grey [N, H, W] or [N, H, W, 1], "
+            f"got {images.dtype} {images.shape}"
+        )
+    return np.repeat(images.reshape(*images.shape[:3], 1), 3, axis=3) if grey else np.ascontiguousarray(images)
+
+
+def _labels(path: Path, key: str, labels: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Integers of any type [N], also of [N, 1]."""
+    count = len(arrays[key.replace("labels", "images")])
+    if labels.shape not in ((count,), (count, 1)) or labels.dtype.kind not in "iu" or not labels.size:
+        raise ValueError(f"{path}: {key} must be {count} integers, got {labels.dtype} {labels.shape}")
+    if labels.min() < 0:
+        raise ValueError(f"{path}: {key} must not be negative, got {labels.min()}")
+    return labels.reshape(-1)

@@ -1,6 +1,7 @@
 """Image folders, read and augmented by worker processes while the network trains.
 
-FOLDER/train/CLASS/..., FOLDER/valid/CLASS/... (or val), FOLDER/test/CLASS/...; one of valid and test may be missing.
+FOLDER/train/CLASS/..., FOLDER/valid/CLASS/... (or val, validation), FOLDER/test/CLASS/..., of which valid and test may
+be missing; or FOLDER/CLASS/..., without train/.
 What is read does not depend on the number of workers: every image of a batch gets a random seed of its own.
 """
 
@@ -12,22 +13,24 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision.transforms import InterpolationMode, v2
 
 from oneshot.data.augmentation import Augmentation
+from oneshot.data.decoding import EXTENSIONS, decoded, unreadable
+from oneshot.data.keys import TEST_SHARE, below, keys_of
+from oneshot.data.listing import class_names, parts_of, sized_files
 from oneshot.data.source import Dataset, Images, cutout_mask
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, on a scale from 0 to 1: what the field normalises folders of images with."""
 CROP_SHARE = 0.875
@@ -49,6 +52,8 @@ class FolderImages:
         std: [3]
         size: height and width of what comes out
         workers: processes that read ahead; 0 reads in this one
+        root: folder relative to which a file's name is what it is known by
+        file_sizes: [N] bytes, where they are known already
     """
 
     paths: Sequence[str]
@@ -57,6 +62,8 @@ class FolderImages:
     std: Tensor
     size: int
     workers: int = 0
+    root: str = ""
+    file_sizes: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.workers < 0 or len(self.paths) != len(self.labels):
@@ -69,6 +76,10 @@ class FolderImages:
         return len(self.labels)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        return self.size, self.size
+
+    @property
     def nbytes(self) -> int:
         return len(self) * self.size**2 * 3
 
@@ -77,10 +88,31 @@ class FolderImages:
 
     def subset(self, index: Tensor | slice) -> FolderImages:
         rows = np.arange(len(self))[index if isinstance(index, slice) else index.cpu().numpy()]
-        return replace(self, paths=[self.paths[row] for row in rows], labels=self.labels[index])
+        paths, sizes = [self.paths[row] for row in rows], self.file_sizes
+        return replace(self, paths=paths, labels=self.labels[index], file_sizes=None if sizes is None else sizes[rows])
 
     def plus(self, other: FolderImages) -> FolderImages:
-        return replace(self, paths=[*self.paths, *other.paths], labels=torch.cat([self.labels, other.labels]))
+        paths, labels = [*self.paths, *other.paths], torch.cat([self.labels, other.labels])
+        root = self.root if self.root == other.root else ""
+        return replace(self, paths=paths, labels=labels, root=root, file_sizes=None)
+
+    def keys(self) -> np.ndarray:
+        return self._keys
+
+    @cached_property
+    def _keys(self) -> np.ndarray:
+        """Without the extension: what is converted to another format keeps its side."""
+        start = len(self.root) + len(os.sep) if self.root else 0
+        names = (path[start : path.rfind(".")] for path in self.paths)
+        return keys_of(name.replace(os.sep, "/").encode("utf-8", "surrogateescape") for name in names)
+
+    def sizes(self) -> np.ndarray:
+        if self.file_sizes is None:
+            return np.array([os.stat(path).st_size for path in self.paths])
+        return self.file_sizes
+
+    def unreadable(self, on_image: Callable[[], object] = lambda: None) -> list[str]:
+        return unreadable(self.paths, on_image, self.workers or 1)
 
     def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         for pixels, rows, _ in self._read(batch_size):
@@ -143,12 +175,10 @@ class _Files(TorchDataset):
     def __getitem__(self, part: Part) -> tuple[Tensor, Tensor, Tensor] | str:
         pixels, draws = [], []
         for row, seed in zip(*part, strict=True):
-            path = self.paths[int(row)]
             try:
-                with Image.open(path) as file:
-                    image = file.convert("RGB")
-            except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-                return f"{path} is no readable image: {error}"
+                image = decoded(self.paths[int(row)])
+            except ValueError as error:
+                return str(error)
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(int(seed))
                 pixels.append(np.array(self.view(image)))
@@ -218,59 +248,55 @@ def load_folder(
 ) -> Dataset[FolderImages]:
     """The data set in a folder, its images brought to `image_size`, by default 224 pixels.
 
-    Without test/ the images of valid/ are the test images, too. ValueError where train/ or both of these are missing,
-    or a class is not among those of train/.
+    Without test/ the images of valid/ are the test images, too; without both, a tenth of the images, by their names,
+    are set aside for it. ValueError where there are fewer than two classes, or one is not among those of train/.
     """
     folder = Path(folder)
-    found = {part: folder / part for part in ("train", "valid", "val", "test") if (folder / part).is_dir()}
-    if "train" not in found or len(found) < 2:
-        raise ValueError(
-            f"{folder} is no image folder: expected train/ and valid/ or test/ with a folder for each class, "
-            f"got {', '.join(found) or 'none of them'}"
-        )
+    found = parts_of(folder)
     classes = class_names(found["train"])
-    if not classes:
+    if len(classes) < 2:
+        loose = sum(1 for name, _ in sized_files(found["train"]) if os.sep not in name)
+        got = f"the class {classes[0]!r} alone" if classes else f"{loose} images and no folder"
         raise ValueError(
-            f"expected a folder of images for each class in {found['train']}, "
-            f"got {len(image_files(found['train']))} images and no folder"
+            f"expected at least two classes, a folder of images for each class in {found['train']}, got {got}"
         )
     mean, std = (torch.tensor(values, device=device) * 255 for values in (MEAN, STD))
     amount = default_workers() if workers is None else workers
 
     def images(part: str) -> FolderImages:
-        paths, labels = _labelled(found[part], classes)
-        return FolderImages(paths, torch.tensor(labels, device=device), mean, std, image_size or 224, amount)
+        files, labels = _labelled(found[part], classes, part == "train")
+        root, sizes = str(found[part]), np.array([size for _, size in files])
+        paths, tensor = [root + os.sep + name for name, _ in files], torch.tensor(labels, device=device)
+        return FolderImages(paths, tensor, mean, std, image_size or 224, amount, root, sizes)
 
-    own = next((images(part) for part in ("valid", "val") if part in found), None)
+    pool, own = images("train"), images("valid") if "valid" in found else None
     test = images("test") if "test" in found else own
-    assert test is not None
-    return Dataset(folder.name, len(classes), images("train"), test, own)
+    if test is None:
+        pool, test = _set_aside(pool, folder)
+    return Dataset(folder.name, len(classes), pool, test, own, "folder", tuple(classes))
 
 
-def class_names(folder: Path) -> list[str]:
-    """The classes of a folder: its subfolders in alphabetical order."""
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+def _set_aside(images: FolderImages, folder: Path) -> tuple[FolderImages, FolderImages]:
+    """The images that train or validate, and those that test."""
+    tests = torch.from_numpy(below(images.keys(), TEST_SHARE, salt=2))
+    if not tests.any() or tests.all():
+        raise ValueError(f"{folder} has {len(images)} images and no test/: too few to set some aside for testing")
+    return images.subset(~tests), images.subset(tests)
 
 
-def image_files(folder: Path) -> list[str]:
-    """Every image below a folder, relative to it, in alphabetical order."""
-    every = (Path(root, name) for root, _, names in os.walk(folder, followlinks=True) for name in names)
-    kept = (path for path in every if path.suffix.lower() in EXTENSIONS and not path.name.startswith("."))
-    return sorted(str(path.relative_to(folder)) for path in kept)
-
-
-def _labelled(folder: Path, classes: Sequence[str]) -> tuple[list[str], list[int]]:
+def _labelled(folder: Path, classes: Sequence[str], must: bool) -> tuple[list[tuple[str, int]], list[int]]:
+    """The files of each class below the folder, with their sizes, and their labels."""
     unknown = sorted(set(class_names(folder)) - set(classes))
     if unknown:
         raise ValueError(f"{folder} has the class {unknown[0]!r}, which is none of the {len(classes)} of train/")
-    paths: list[str] = []
+    found: list[tuple[str, int]] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        files = image_files(folder / name) if (folder / name).is_dir() else []
-        if not files and folder.name == "train":
+        files = sized_files(folder / name) if (folder / name).is_dir() else []
+        if not files and must:
             raise ValueError(f"{folder / name} holds no image; known are {', '.join(EXTENSIONS)}")
-        paths += [str(folder / name / file) for file in files]
+        found += [(f"{name}{os.sep}{file}", size) for file, size in files]
         labels += [label] * len(files)
-    if not paths:
+    if not found:
         raise ValueError(f"{folder} holds no image of any class; known are {', '.join(EXTENSIONS)}")
-    return paths, labels
+    return found, labels

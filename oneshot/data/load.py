@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from oneshot.base.files import scratch
 from oneshot.base.lookup import data_folder, find_file
-from oneshot.data.arrays import KEYS, digits, read, save
+from oneshot.data.arrays import PARTS, classes_of, digits, read, save
+from oneshot.data.keys import keys_of
 from oneshot.data.source import Dataset, Images
 from oneshot.registry import FORMATS
 
@@ -37,11 +39,11 @@ class Digits:
         return Path(name) if name == "digits" else None
 
     def load(self, path: Path, image_size: int | None, device: str | torch.device) -> Dataset:
-        return in_memory(path.name, digits(), image_size, device)
+        return in_memory(path.name, digits(), image_size, device, "digits")
 
 
 class ImageFolder:
-    """A folder with train/CLASS/ and valid/CLASS/ or test/CLASS/."""
+    """A folder with train/CLASS/ and, if it has them, valid/CLASS/ and test/CLASS/, or with CLASS/ alone."""
 
     def find(self, name: str, data_dir: str | Path | None) -> Path | None:
         return find_image_folder(name, data_dir)
@@ -90,22 +92,38 @@ def find_image_folder(name: str, data_dir: str | Path | None = None) -> Path | N
         return path
     if path.name == str(name) and not (data_folder(data_dir) / f"{path.name}.npz").is_file():
         places = (path, data_folder(data_dir) / path.name)
-        return next((place for place in places if (place / "train").is_dir()), None)
+        return next((place for place in places if place.is_dir() and _has_images(place)), None)
     return None
 
 
+def _has_images(folder: Path) -> bool:
+    from oneshot.data.listing import has_classes
+
+    return (folder / "train").is_dir() or has_classes(folder)
+
+
 def in_memory(
-    name: str, arrays: dict[str, np.ndarray], image_size: int | None, device: str | torch.device
+    name: str,
+    arrays: Mapping[str, np.ndarray],
+    image_size: int | None,
+    device: str | torch.device,
+    form: str = "npz",
 ) -> Dataset[Images]:
-    """Arrays by the keys of `oneshot.data.arrays` as a data set."""
-    train_x, train_y, test_x, test_y = (torch.from_numpy(arrays[key]) for key in KEYS)
+    """Arrays by the keys of `oneshot.data.arrays` as a data set; each image is known by its content, unresized.
+
+    Classes are the distinct training labels in their order; a number that is missing in between is a warning.
+    """
+    names, labels = classes_of(name, {part: arrays[f"{part}_labels"] for part in PARTS if f"{part}_labels" in arrays})
+    known = {part: keys_of(arrays[f"{part}_images"]) for part in labels}
+    pixels = {part: torch.from_numpy(arrays[f"{part}_images"]) for part in labels}
     if image_size is not None:
-        train_x, test_x = _resized(train_x, image_size), _resized(test_x, image_size)
-    mean, std = _moments(train_x)
-    moments = mean.to(device), std.to(device)
-    pool = Images(train_x.to(device), train_y.long().to(device), *moments)
-    test = Images(test_x.to(device), test_y.long().to(device), *moments)
-    return Dataset(name, int(train_y.max()) + 1, pool, test)
+        pixels = {part: _resized(x, image_size) for part, x in pixels.items()}
+    mean, std = (moment.to(device) for moment in _moments(pixels["train"]))
+    images = {
+        part: Images(x.to(device), torch.from_numpy(labels[part]).to(device), mean, std, known[part])
+        for part, x in pixels.items()
+    }
+    return Dataset(name, len(names), images["train"], images["test"], images.get("val"), form, names)
 
 
 def fetch(name: str, data_dir: str | Path | None = None, source: str | Path | None = None) -> Path:

@@ -5,8 +5,9 @@ Images that do not fit in memory are streamed from a folder by `oneshot.data.fol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -15,11 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from oneshot.data.augmentation import Augmentation
-
-SPLITS = {"standard": 0.9, "half": 0.5}
-"""The share of the training images that trains; the rest validates. On CIFAR: 45,000 / 5,000 and 25,000 / 25,000."""
-OWN_SPLITS = ("given", "valid-is-test")
-"""All training images train, and the data set's own others validate; `valid-is-test` says that these also test."""
+from oneshot.data.fingerprint import Fingerprint
+from oneshot.data.keys import keys_of
+from oneshot.data.split import rows, validated_on
 
 
 class ImageSource(Protocol):
@@ -31,6 +30,11 @@ class ImageSource(Protocol):
         ...
 
     def __len__(self) -> int: ...
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of what comes out."""
+        ...
 
     @property
     def nbytes(self) -> int:
@@ -61,32 +65,67 @@ class ImageSource(Protocol):
         """The same images, not augmented, as `nbytes` on the device: for what is read over and over."""
         ...
 
+    def keys(self) -> np.ndarray:
+        """What each image is known by, its own name or content as `oneshot.data.keys` hashes it: uint64 [N]."""
+        ...
+
+    def sizes(self) -> np.ndarray:
+        """The bytes of each image where it lies: int64 [N]."""
+        ...
+
+    def unreadable(self, on_image: Callable[[], object] = lambda: None) -> list[str]:
+        """Every image that cannot be read, with the reason; all are tried, and `on_image` is told of each."""
+        ...
+
 
 Source = TypeVar("Source", bound=ImageSource)
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images [N, H, W, 3] uint8 with labels [N] int64 on one device, and the mean and std [3] that normalise them."""
+    """Images [N, H, W, 3] uint8 with labels [N] int64 on one device, and the mean and std [3] that normalise them.
+
+    `known_by` are the keys [N] of what they were made of; by default each is known by its pixels.
+    """
 
     pixels: Tensor
     labels: Tensor
     mean: Tensor
     std: Tensor
+    known_by: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.pixels.shape[1], self.pixels.shape[2]
 
     @property
     def nbytes(self) -> int:
         return self.pixels.nbytes
 
     def subset(self, index: Tensor | slice) -> Images:
-        return Images(self.pixels[index], self.labels[index], self.mean, self.std)
+        places = index if isinstance(index, slice) else index.cpu().numpy()
+        known = None if self.known_by is None else self.known_by[places]
+        return Images(self.pixels[index], self.labels[index], self.mean, self.std, known)
 
     def plus(self, other: Images) -> Images:
         pixels, labels = torch.cat([self.pixels, other.pixels]), torch.cat([self.labels, other.labels])
-        return Images(pixels, labels, self.mean, self.std)
+        return Images(pixels, labels, self.mean, self.std, np.concatenate([self.keys(), other.keys()]))
+
+    def keys(self) -> np.ndarray:
+        return self._keys
+
+    @cached_property
+    def _keys(self) -> np.ndarray:
+        return keys_of(self.pixels.cpu().numpy()) if self.known_by is None else self.known_by
+
+    def sizes(self) -> np.ndarray:
+        return np.full(len(self), self.pixels[:1].nbytes)
+
+    def unreadable(self, on_image: Callable[[], object] = lambda: None) -> list[str]:
+        return []
 
     def check(self, augmentation: Augmentation) -> None:
         if augmentation.crop_scale < 1 or augmentation.color_jitter:
@@ -123,6 +162,7 @@ class Dataset(Generic[Source]):
     """Training images, of which a split keeps some for validation, and test images that only a named protocol uses.
 
     `valid` are validation images of the data set's own; the same object as `test` where it has no further ones.
+    `format` is how it lies on disk, `class_names` what stands for each class, in their order.
     """
 
     name: str
@@ -130,34 +170,34 @@ class Dataset(Generic[Source]):
     pool: Source
     test: Source
     valid: Source | None = None
+    format: str = "custom"
+    class_names: tuple[str, ...] = ()
 
-    def split(self, name: str = "standard") -> tuple[Source, Source]:
-        """The training and the validation images, in the same fixed permutation for every run.
+    def __post_init__(self) -> None:
+        if not self.class_names:
+            object.__setattr__(self, "class_names", tuple(map(str, range(self.classes))))
+        if len(self.class_names) != self.classes:
+            raise ValueError(f"{self.classes} classes need as many names, got {len(self.class_names)}")
+
+    def split(self, name: str = "standard", by: str = "image") -> tuple[Source, Source]:
+        """The training and the validation images, in the same fixed order for every run, which is random.
 
         So the first so many of them are a random sample, also where a folder lists one class after another.
         """
-        if name in OWN_SPLITS:
-            return _mixed(self.pool), _mixed(self._own(name))
-        if name not in SPLITS:
-            raise ValueError(f"no split {name!r}; there are {', '.join((*SPLITS, *OWN_SPLITS))}")
-        pool, train = _mixed(self.pool), round(SPLITS[name] * len(self.pool))
-        return pool.subset(slice(0, train)), pool.subset(slice(train, None))
+        train, valid = (torch.from_numpy(part) for part in rows(self, name, by))
+        return self.pool.subset(train), validated_on(self, name).subset(valid)
 
-    def _own(self, split: str) -> Source:
-        if self.valid is None:
-            raise ValueError(f"split {split!r} needs validation images of the data set's own, {self.name} has none")
-        if self.valid is self.test and split != "valid-is-test":
-            raise ValueError(
-                f"{self.name} has no test images beside its validation images: use the split standard or half, or "
-                f"valid-is-test, which says that predictions see the images of the ground truth"
-            )
-        if self.valid is not self.test and split == "valid-is-test":
-            raise ValueError(f"{self.name} has test images beside its validation images: use the split given")
-        return self.valid
+    def __len__(self) -> int:
+        return sum(map(len, self.parts().values()))
 
+    def parts(self) -> dict[str, Source]:
+        """All images, each once: `train`, and `valid` and `test` of its own."""
+        own = {} if self.valid is None else {"valid": self.valid}
+        return {"train": self.pool, **own} | ({} if self.valid is self.test else {"test": self.test})
 
-def _mixed(images: Source) -> Source:
-    return images.subset(torch.from_numpy(np.random.default_rng(0).permutation(len(images))))
+    def fingerprint(self, split: str = "standard", by: str = "image") -> Fingerprint:
+        """What it is, and what this split makes of it."""
+        return Fingerprint.of(self, split, by)
 
 
 def training_batches(

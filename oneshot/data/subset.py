@@ -14,20 +14,24 @@ from pathlib import Path
 import numpy as np
 
 from oneshot.base.files import naming, scratch, write_json
-from oneshot.data.folder import class_names, image_files
+from oneshot.data.listing import class_names, image_files
 
 RECORD = "subset.json"
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How many classes, how many different images of each to train, validate and test on, and the seed."""
+    """How many classes, how many different images of each to train, validate and test on, and the seed.
+
+    `at_most`: a class with fewer images gives all of them, in the same proportions.
+    """
 
     classes: int = 100
     train: int = 250
     valid: int = 250
     test: int = 0
     seed: int = 0
+    at_most: bool = False
 
     def __post_init__(self) -> None:
         if min(self.classes, self.train, self.valid) < 1 or min(self.test, self.seed) < 0:
@@ -37,6 +41,20 @@ class Protocol:
     def parts(self) -> dict[str, int]:
         """Images a class in each part."""
         return {part: count for part in ("train", "valid", "test") if (count := getattr(self, part))}
+
+    def parts_of(self, available: int) -> dict[str, int]:
+        """The same for a class of so many images; each part gets one at least."""
+        wanted = sum(self.parts.values())
+        if available >= wanted:
+            return self.parts
+        counts = {part: max(1, available * count // wanted) for part, count in self.parts.items()}
+        largest = max(counts, key=counts.__getitem__)
+        return {**counts, largest: counts[largest] + available - sum(counts.values())}
+
+    @property
+    def least(self) -> int:
+        """Images that a class must have."""
+        return len(self.parts) if self.at_most else sum(self.parts.values())
 
 
 def choose(folder: str | Path, protocol: Protocol) -> dict[str, dict[str, list[str]]]:
@@ -48,7 +66,7 @@ def choose(folder: str | Path, protocol: Protocol) -> dict[str, dict[str, list[s
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder")
-    needed = sum(protocol.parts.values())
+    needed = protocol.least
     files = {name: image_files(folder / name) for name in class_names(folder)}
     enough = [name for name, images in files.items() if len(images) >= needed]
     if len(enough) < protocol.classes:
@@ -61,7 +79,7 @@ def choose(folder: str | Path, protocol: Protocol) -> dict[str, dict[str, list[s
     for name in sorted(enough[i] for i in drawn):
         place = list(files).index(name)
         images = iter(np.random.default_rng((protocol.seed, 1, place)).permutation(len(files[name])))
-        for part, count in protocol.parts.items():
+        for part, count in protocol.parts_of(len(files[name])).items():
             chosen[part][name] = sorted(files[name][next(images)] for _ in range(count))
     return chosen
 

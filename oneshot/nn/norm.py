@@ -45,6 +45,11 @@ class BatchNorm(nn.BatchNorm2d):
         mean, variance = (None, None) if running is None else running[1:]
         rate = 0.0 if running is None or not self.training else self._counted(running)
         by_batch = self.training or running is None
+        if by_batch and x.numel() == x.shape[1]:
+            raise ValueError(
+                "one image at 1x1 pixels has no BatchNorm statistics of its own: expected batches of several images, "
+                "the last one too; choose another batch size"
+            )
         return F.batch_norm(x, mean, variance, parts.weight, parts.bias, by_batch, rate, self.eps)
 
     def parts(self, channels: int) -> Parts:

@@ -9,6 +9,7 @@ from typing import Any, Self
 from oneshot.base.bounds import IMAGE_SIDE, check_least, check_most
 from oneshot.base.settings import document as plain
 from oneshot.base.settings import made
+from oneshot.data.split import RULES
 from oneshot.registry import CONTEXTS, METHODS, SAMPLERS, SPACES, nearest, skeleton_of
 from oneshot.space import Space
 from oneshot.training.recipe import Recipe
@@ -67,8 +68,9 @@ class Config:
         method: what a step trains, and what is derived
         sampler: which architectures a step trains, for methods that draw them
         context: weights that depend on earlier choices
-        dataset: digits, cifar10, cifar100, an .npz file, or a folder of images with train/CLASS/ and valid/CLASS/
-        split: standard (90% train, 10% validate) or half; of folders, given or valid-is-test: valid/ validates
+        dataset: digits, cifar10, cifar100, an .npz file, or a folder of images with train/CLASS/ or CLASS/ alone
+        split: standard (90% train, 10% validate), half, given or valid-is-test (its own images validate), auto
+        split_by: image (each one's name or content decides, whatever the others are) or position (earlier versions)
         image_size: resize the images to this size; 0 keeps that of arrays, and is 224 for folders
         seed: of the weights, the paths and the order of the images
         init_from: run folder whose weights the training begins with, whatever their context; '' for random ones
@@ -79,7 +81,8 @@ class Config:
     sampler: Chosen = Chosen("uniform")
     context: Chosen = Chosen("none")
     dataset: str = "cifar10"
-    split: str = "standard"
+    split: str = "auto"
+    split_by: str = "image"
     image_size: int = 0
     seed: int = 0
     init_from: str = ""
@@ -89,6 +92,8 @@ class Config:
             object.__setattr__(self, part, chosen(getattr(self, part)))
         check_least(self, seed=0, image_size=0)
         check_most(self, image_size=IMAGE_SIDE)
+        if self.split_by not in RULES:
+            raise ValueError(f"split_by must be {' or '.join(RULES)}, got {self.split_by!r}")
 
     @classmethod
     def of(cls, **values: Any) -> Self:
@@ -108,6 +113,8 @@ class Config:
     def document(self) -> dict[str, Any]:
         """All values as one JSON object."""
         rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in PARTS}
+        if rest["split_by"] == "position":  # as it was written when there was nothing else
+            del rest["split_by"]
         return {part: getattr(self, part).document(part) for part in PARTS} | rest
 
 
@@ -174,6 +181,7 @@ def read(values: Mapping[str, Any]) -> tuple[Config, Recipe]:
     rest = dict(values)
     for beside in BESIDE:
         rest.pop(beside, None)
+    rest.setdefault("split_by", "position")
     recipe = rest.pop("recipe", None)
     if not isinstance(recipe, Mapping):
         raise ValueError(f"a configuration must hold a recipe, got {recipe!r}")

@@ -1,6 +1,7 @@
 """Run folders: what a training was asked for, what it reported, and the state from which it continues.
 
 config.json                  written first, never changed
+data.json                    the fingerprint of the data, see `oneshot.runs.data`
 metrics.jsonl                one line an epoch
 checkpoint.json              names the current state file, its SHA-256 and its epoch: the commit point
 state-EPOCH.safetensors      weights, BatchNorm statistics, optimiser state, what the sampler learned

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from oneshot.base import distributed
+from oneshot.data.fingerprint import Fingerprint
 from oneshot.data.load import load
 from oneshot.data.source import Dataset, ImageSource
 from oneshot.methods.base import Method, Setup
@@ -18,6 +20,8 @@ from oneshot.nn.choice import split_if_due
 from oneshot.nn.contexts.base import Dependence
 from oneshot.registry import SKELETONS, changed_plugins, loaded_plugins
 from oneshot.runs.config import Config, document, read
+from oneshot.runs.data import Known, protocol, settle
+from oneshot.runs.fit import check_fit
 from oneshot.runs.folder import RunFolder
 from oneshot.samplers.base import Sampler
 from oneshot.space import Space
@@ -63,16 +67,19 @@ class Run:
     net: nn.Module
     method: Method
     sampler: Sampler
+    fingerprint: Fingerprint
     folder: RunFolder | None = None
+    data: Mapping[str, Any] | None = None
     commit: Mapping[str, Any] | None = None
     """Of the checkpoint that was loaded; the folder may have a newer one by now."""
 
     def provenance(self) -> dict[str, Any]:
-        """The configuration, and the hash of the checkpoint that was loaded."""
+        """The configuration, the hash of the checkpoint that was loaded, and, if that is known, of what data it is."""
         return {
             "configuration": document(self.config, self.recipe),
             "checkpoint": self.commit["sha256"] if self.commit else None,
             "epoch": self.commit["epoch"] if self.commit else 0,
+            **({"data": dict(self.data)} if self.data is not None else {}),
         }
 
 
@@ -82,10 +89,12 @@ def build(
     data_dir: str | Path | None = None,
     device: str | torch.device = "cpu",
     folder: RunFolder | None = None,
+    accept_data: bool = False,
 ) -> Run:
     """Make every object of a configuration, the weights initialised from its seed; ValueError names what is unknown.
 
-    `init_from` is left to `initialise`.
+    `init_from` is left to `initialise`. A folder's data must be what was recorded, unless `accept_data`; one without
+    a checkpoint records it now.
     """
     space, dependence = config.search_space, dependence_of(config)
     if dependence is not None and dependence.split_epoch >= recipe.epochs:
@@ -95,13 +104,30 @@ def build(
         )
     sampler = config.sampler.settings("sampler").make(space, config.seed)
     dataset = load(config.dataset, data_dir, config.image_size or None, device)
-    train, valid = dataset.split(config.split)
+    train, valid = dataset.split(config.split, config.split_by)
     train.check(recipe.augmentation)
+    found = dataset.fingerprint(config.split, config.split_by)
+    data = data_of(found, folder, accept_data)
     torch.manual_seed(config.seed)
     net = network(config, dataset.classes).to(device, memory_format=torch.channels_last)  # pyright: ignore
+    if folder is None or folder.commit is None:
+        check_fit(net, space, train.shape, recipe.batch_size // distributed.world())
     method = config.method.settings("method").make(Setup(space, net, sampler, config.seed)).to(device)
     _check_sampler(config, recipe, method, sampler)
-    return Run(config, recipe, space, dataset, train, valid, net, method, sampler, folder)
+    return Run(config, recipe, space, dataset, train, valid, net, method, sampler, found, folder, data)
+
+
+def data_of(found: Fingerprint, folder: RunFolder | None = None, accept: bool = False) -> dict[str, Any] | None:
+    """What a run's protocol says of its data; None for a run of an earlier version, which has not recorded it.
+
+    ValueError where it is not what the folder has recorded, unless that is accepted.
+    """
+    if folder is None:
+        return protocol(None, found, [])
+    if folder.commit is None:
+        return protocol(settle(folder.path, found, 0, accept), found, [])
+    known = Known.read(folder.path)
+    return None if known is None else protocol(known, found, known.check(folder.path, found, accept))
 
 
 def _check_sampler(config: Config, recipe: Recipe, method: Method, sampler: Sampler) -> None:
@@ -134,16 +160,22 @@ def configuration(folder: RunFolder) -> tuple[Config, Recipe]:
     return read(folder.config)
 
 
-def open_run(path: str | Path, data_dir: str | Path | None = None, device: str | torch.device = "cpu") -> Run:
+def open_run(
+    path: str | Path,
+    data_dir: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    accept_data: bool = False,
+) -> Run:
     """A trained (or half-trained) run from its folder, its network in evaluation mode.
 
-    ValueError where it holds no checkpoint yet, or one that is damaged or does not fit.
+    ValueError where it holds no checkpoint yet, or one that is damaged or does not fit, or its data is not what it was
+    made with: unless `accept_data`, which the protocol then says.
     """
     folder = RunFolder(path)
-    run = build(*configuration(folder), data_dir=data_dir, device=device, folder=folder)
-    loaded = folder.load()
+    asked, loaded = configuration(folder), folder.load()
     if loaded is None:
         raise ValueError(f"{path} holds no checkpoint yet; `oneshot train --out {path}` continues it")
+    run = build(*asked, data_dir=data_dir, device=device, folder=folder, accept_data=accept_data)
     split_if_due(run.net, loaded[1]["epoch"] - 1)
     load_network(run.net, loaded[0])
     load_method(run.method, loaded[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from oneshot.runs.config import configured, document
+from oneshot.runs.config import Config, configured, document
 
 Value = TypeVar("Value")
 
@@ -35,14 +35,14 @@ OF_METHODS = {"darts": {k: k for k in ("arch_learning_rate", "arch_weight_decay"
 OF_CONTEXTS: dict[str, dict[str, str]] = {
     name: {"depth": "depth", "priors": "priors"} for name in ("bias", "shared-bias", "attention", "attention-2")
 } | {"split": {"split_epoch": "split_epoch", "priors": "priors"}}
-OWN = ("space", "method", "sampler", "context", "dataset", "split", "image_size", "seed", "init_from")
+OWN = ("space", "method", "sampler", "context", "dataset", "split", "split_by", "image_size", "seed", "init_from")
 
 
 def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded configuration as it would be recorded today; ValueError where it is of no known version."""
     if not isinstance(config.get("space"), str):
         return dict(config)
-    flat = {**LATER, **config}
+    flat = {**LATER, **config, "split_by": "position"}
     tables = {
         "space": OF_SPACES.get(flat["space"].removesuffix("-no-zero").removesuffix("-conv"), {}),
         "method": OF_METHODS.get(flat.get("method", "single-path"), {}),
@@ -60,6 +60,14 @@ def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
         return document(*configured(values))
     except ValueError as error:
         raise ValueError(f"this configuration is not of this version: {error}") from error
+
+
+def continued(config: Config, there: Mapping[str, Any]) -> Config:
+    """The configuration that is asked for, its defaults those of the version whose recorded run it goes on with."""
+    if "split_by" in there:
+        return config
+    was_default = config.split == "auto" and there.get("split") == "standard"
+    return config.but(split_by="position", split="standard" if was_default else config.split)
 
 
 def renamed(state: Mapping[str, Value]) -> dict[str, Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -126,7 +127,23 @@ class FormatContract:
         assert x.shape[:2] == (4, 3)
         assert y.dtype == torch.int64
         assert 0 <= int(y.min()) <= int(y.max()) < dataset.classes
+        assert x.shape[2:] == train.shape
         assert len(train) + len(valid) == len(dataset.pool)
         assert torch.equal(next(train.batches(4))[0], x)
         with pytest.raises(ValueError, match="split"):
             dataset.split("nonsense")
+
+    def test_every_image_is_known_by_itself(self, form: Any, path: str) -> None:
+        """So a split moves no image because another one comes or goes."""
+        images = form.load(form.find(path, None), None, "cpu").pool
+        keys, sizes = images.keys(), images.sizes()
+        assert (keys.dtype, keys.shape, sizes.shape) == (np.dtype(np.uint64), (len(images),), (len(images),))
+        part = torch.arange(1, len(images), 2)
+        assert np.array_equal(images.subset(part).keys(), keys[part])
+        assert len(np.unique(keys)) > len(images) // 2
+        assert images.unreadable() == []
+
+    def test_its_fingerprint_is_that_of_what_is_there(self, form: Any, path: str) -> None:
+        first, again = (form.load(form.find(path, None), None, "cpu").fingerprint("half") for _ in range(2))
+        assert first == again == type(first).read(json.loads(json.dumps(first.document())))
+        assert first.parts["train"].images == first.split.train + first.split.valid

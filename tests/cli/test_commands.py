@@ -68,7 +68,8 @@ def test_spaces(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_train_writes_a_whole_run_folder(run: Path) -> None:
     names = sorted(p.name for p in run.iterdir())
-    assert names == ["checkpoint.json", "config.json", "metrics.jsonl", "state-2.safetensors", "tensorboard"]
+    files = ["checkpoint.json", "config.json", "data.json", "metrics.jsonl", "state-2.safetensors", "tensorboard"]
+    assert names == files
     config = json.loads((run / "config.json").read_text())
     assert (config["recipe"]["epochs"], config["space"]["channels"], config["dataset"]) == (2, 2, "digits")
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 2

@@ -132,11 +132,11 @@ def unlabel(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (damage, "train/digit 1/05.png is no readable image"),
+        (damage, "1 of 48 images cannot be read"),
         (misname, "valid has the class 'digit two', which is none of the 3 of train/"),
         (empty, "train/digit 0 holds no image"),
         (flatten, "train, got 36 images and no folder"),
-        (unlabel, "expected train/ and valid/ or test/ with a folder for each class, got train"),
+        (unlabel, "needs validation images of the data set's own, bad has none"),
     ],
 )
 def test_bad_folders_are_one_line(

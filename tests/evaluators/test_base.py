@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from oneshot.benchmarks.scoring.predictions import Evaluated, as_predicted, read_predictions
-from oneshot.evaluators.base import Prediction, Predictions
+from oneshot.evaluators.base import Prediction, Predictions, Seen, is_balanced
 
 from oneshot.spaces.nasbench201 import CONV
 
@@ -65,3 +66,32 @@ def test_few_predictions_and_none() -> None:
 def test_predictions_are_what_scoring_takes() -> None:
     assert isinstance(PREDICTIONS, Evaluated)
     assert as_predicted(PREDICTIONS).accuracy.tolist() == [50.0, 75.0, 100.0]
+
+
+def test_balanced_accuracy_is_that_of_scikit_learn() -> None:
+    from sklearn.metrics import balanced_accuracy_score
+
+    rng = np.random.default_rng(0)
+    labels = rng.choice(3, 200, p=[0.8, 0.15, 0.05])
+    answers = np.where(rng.random((5, 200)) < 0.6, labels, rng.integers(0, 3, (5, 200)))
+    seen = Seen(answers == labels, np.zeros((5, 1)), np.zeros(5))
+    expected = [100 * balanced_accuracy_score(labels, row) for row in answers]
+    assert [value.balanced for value in seen.predictions(labels)] == pytest.approx(expected)
+    assert [value.balanced for value in seen.predictions(np.arange(200) % 3)] == [None] * 5
+    assert [value.balanced for value in seen.predictions()] == [None] * 5
+
+
+def test_what_is_balanced_goes_by_the_counts() -> None:
+    assert is_balanced(np.repeat([0, 1], [200, 100]))
+    assert is_balanced(np.repeat([0, 1, 2], [11, 6, 3]))  # as chance makes it, of few images
+    assert is_balanced(np.array([7, 7, 7]))
+    assert not is_balanced(np.repeat([0, 1], [201, 100]))
+    assert not is_balanced(np.repeat([3, 8, 9], [30, 5, 30]))
+
+
+def test_balanced_accuracy_is_a_column_where_there_is_one() -> None:
+    plain = Predictions(CONV, ARCHS[:1], VALUES[:1], {})
+    assert "balanced_accuracy" not in plain.frame()
+    found = Predictions(CONV, ARCHS[:1], (Prediction(90.0, 0.5, 400, 50.0),), {})
+    assert found.frame()["balanced_accuracy"].tolist() == [50.0]
+    assert list(found.records()[0]) == ["arch", "accuracy", "balanced_accuracy", "loss", "images", "standard_error"]

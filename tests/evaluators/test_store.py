@@ -185,3 +185,18 @@ def test_what_is_no_prediction_is_named(tmp_path: Path, column: str, value: str)
     connection.close()
     with pytest.raises(ValueError, match=rf"p\.sqlite holds what is no prediction: .*{column} "):
         Stored(Counting(), path)(ARCHS[:2])
+
+
+def test_a_file_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    """It has no column of balanced accuracies."""
+    path = tmp_path / "p.sqlite"
+    Stored(Counting(), path)(ARCHS[:2])
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE predictions DROP COLUMN balanced_accuracy")
+    inner = Counting()
+    found = Stored(inner, path)(ARCHS[:3])
+    assert inner.asked == ARCHS[2:3]
+    assert [value.balanced for value in found.values] == [None] * 3
+    stored = Stored(inner, path)
+    stored.keep(ARCHS[5:6], [Prediction(90.0, 0.5, 100, 50.0)])
+    assert stored.known(ARCHS[5:6]) == {ARCHS[5]: Prediction(90.0, 0.5, 100, 50.0)}

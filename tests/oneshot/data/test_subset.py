@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oneshot.base.files import read_json
-from oneshot.data.folder import image_files
+from oneshot.data.listing import image_files
 from oneshot.data.subset import Protocol, choose, write_subset
 
 COUNTS = {"ant": 9, "bee": 12, "cat": 5, "dog": 10, "emu": 9, "fox": 30}

@@ -40,6 +40,7 @@ def test_a_run_is_opened_as_it_was_trained(tmp_path: Path) -> None:
         "configuration": document(CONFIG, RECIPE),
         "checkpoint": commit["sha256"],
         "epoch": 1,
+        "data": opened.fingerprint.summary(),
     }
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from oneshot.cli import main
 from oneshot.runs.config import Config, document, read
+from oneshot.runs.data import Known
 from oneshot.runs.folder import RunFolder
 from oneshot.runs.presets import preset
 from oneshot.runs.run import build, open_run, space_of_run
@@ -23,7 +24,7 @@ from oneshot.training.recipe import Recipe
 
 FLAT = Path(__file__).parent / "flat"
 RECIPE = Recipe(epochs=2, batch_size=64, shift=0, flip=False)
-DIGITS: dict[str, Any] = {"dataset": "digits", "split": "half", "channels": 2, "cells": 1}
+DIGITS: dict[str, Any] = {"dataset": "digits", "split": "half", "split_by": "position", "channels": 2, "cells": 1}
 RUNS = {
     "balanced": Config.of(**DIGITS, sampler="balanced", bucket_weights=(1, 2, 4), context="bias", depth=2),
     "darts": Config.of(**DIGITS, method="darts"),
@@ -67,6 +68,7 @@ def test_it_opens_and_predicts_what_was_predicted(name: str, flat: Path) -> None
         assert value.accuracy == pytest.approx(row["accuracy"], abs=100 / row["images"] + 1e-9)
         assert value.loss == pytest.approx(row["loss"], rel=1e-3)
     assert run.provenance()["checkpoint"] == there["protocol"]["checkpoint"]
+    assert "data" not in run.provenance()  # what was stored stays found
 
 
 def test_it_derives_what_it_derived(flat: Path) -> None:
@@ -107,6 +109,9 @@ def test_the_same_options_continue_it(name: str, flat: Path, capsys: pytest.Capt
     assert of_file(commit)["epoch"] == 2
     assert (folder / "state-2.safetensors").read_bytes() != before["state-2.safetensors"]
     assert (folder / "config.json").read_bytes() == before["config.json"]
+    known = Known.read(folder)
+    assert known is not None
+    assert (known.since_epoch, known.fingerprint.split.by, known.changes) == (1, "position", ())
 
 
 @pytest.mark.parametrize("name", RUNS)
