@@ -52,7 +52,10 @@ class FactorizedReduce(Prepared):
         self.norm = BatchNorm(channels_out, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(torch.cat((self.even(x), self.odd(x[:, :, 1:, 1:])), 1))
+        odd, (height, width) = x[:, :, 1:, 1:], x.shape[2:]
+        if height % 2 or width % 2:
+            odd = F.pad(odd, (0, width % 2, 0, height % 2))
+        return self.norm(torch.cat((self.even(x), self.odd(odd)), 1))
 
 
 class Factored(Prepared):
