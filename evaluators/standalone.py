@@ -6,22 +6,25 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from oneshot.evaluators.base import Prediction, Predictions
 
+from oneshot.base.provenance import fingerprint
 from oneshot.data.load import load
-from oneshot.data.source import Dataset, Images
+from oneshot.data.source import Dataset
 from oneshot.methods.single_path import SinglePath
 from oneshot.runs.config import Config, document
-from oneshot.runs.run import network
+from oneshot.runs.folder import RunFolder
+from oneshot.runs.run import network, recorded
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch, Space
 from oneshot.training.loop import train
-from oneshot.training.precision import autocast, used
+from oneshot.training.precision import used
 from oneshot.training.recipe import Recipe
+from oneshot.training.validation import validated
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Standalone:
     recipe: Recipe
     data_dir: str | None = None
     device: str = "cpu"
+    keep: str = ""
+    """The folder that gets a run folder of every training; '' for none."""
 
     @property
     def space(self) -> Space:
@@ -43,7 +48,7 @@ class Standalone:
     @property
     def protocol(self) -> dict[str, Any]:
         configuration = document(self.config, self.recipe)
-        for name in ("method", "sampler", "context", "seed", "init_from"):
+        for name in ("method", "sampler", "context", "seed", "arch", "init_from"):
             del configuration[name]
         precision = used(self.recipe.precision, torch.device(self.device))
         return {
@@ -57,24 +62,23 @@ class Standalone:
         images, valid = dataset.split(self.config.split)
         space = self.space.only(arch)
         torch.manual_seed(seed)
-        net = network(self.config, dataset.classes, arch)
+        net = network(self.config, dataset.classes, arch, self.recipe)
         net = net.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        train(net, SinglePath(space, Uniform(space)), images, valid, self.recipe, seed)
-        net.eval()
-        results = {"valid": self._validate(net, space, valid), "test": self._validate(net, space, dataset.test)}
-        measured = {f"{part}_accuracy": p.accuracy for part, p in results.items()}
-        return measured | {"valid_loss": results["valid"].loss, "seconds": time.perf_counter() - start}
+        train(net, SinglePath(space, Uniform(space)), images, valid, self.recipe, seed, self._folder(arch, seed))
+        gates, precision = space.gates((0,) * len(space.decisions)), self.recipe.precision
+        (accuracy, loss), (test, _) = (validated(net, gates, part, precision) for part in (valid, dataset.test))
+        measured = {"valid_accuracy": accuracy, "test_accuracy": test, "valid_loss": loss}
+        return measured | {"seconds": time.perf_counter() - start}
 
-    @torch.no_grad()
-    def _validate(self, net: torch.nn.Module, space: Space, images: Images) -> Prediction:
-        gates = space.gates((0,) * len(space.decisions))
-        correct = loss = 0.0
-        with autocast(self.recipe.precision, images.labels.device):
-            for x, labels in images.batches(500):
-                logits = net(x, gates).float()
-                correct += float((logits.argmax(1) == labels).sum())
-                loss += float(F.cross_entropy(logits, labels, reduction="sum"))
-        return Prediction(100 * correct / len(images), loss / len(images), len(images))
+    def _folder(self, arch: Arch, seed: int) -> RunFolder | None:
+        """Where this training keeps its weights, and goes on after a stop."""
+        if not self.keep:
+            return None
+        name = self.space.format(arch)
+        config = self.config.but(method="single-path", sampler="uniform", context="none", init_from="")
+        config = config.but(arch=name, seed=seed)
+        path = Path(self.keep) / f"{fingerprint(name)}-{seed}"
+        return RunFolder.create(path, recorded(config, self.recipe))
 
 
 class StandaloneEvaluator:

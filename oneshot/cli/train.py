@@ -5,18 +5,32 @@ A folder has train/CLASS/ and valid/CLASS/: `oneshot train --preset fairnas --da
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oneshot.cli.configuration import add_configuration, configuration_of
 from oneshot.cli.options import add_machine, device, parser
+
+if TYPE_CHECKING:
+    from oneshot.runs.config import Config
+    from oneshot.runs.run import Run
+    from oneshot.training.recipe import Recipe
 
 EXAMPLE = "oneshot train --preset paper --dataset cifar10 --seed 1 --out runs/paper-1"
 
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
+    trained(*configuration_of(args), args)
+
+
+def trained(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], None] | None = None) -> None:
+    """Train to the end, or on from where the folder is, and say what came of it; `after` is told in the first process.
+
+    `args` say where: --out and the machine.
+    """
     from oneshot.base import distributed
     from oneshot.base.progress import Progress
     from oneshot.evaluators.feedback import feedback_of
@@ -25,7 +39,6 @@ def main(argv: Sequence[str]) -> None:
     from oneshot.training.course import Course
     from oneshot.training.loop import train
 
-    config, recipe = configuration_of(args)
     where = distributed.local_device(device(args))
     with distributed.joined(where):
         run = build(config, recipe, args.data_dir, where)
@@ -49,7 +62,9 @@ def main(argv: Sequence[str]) -> None:
 
             feedback = feedback_of(run, on_chunk=lambda n, of: progress.advance(0, evaluated=f"{n}/{of}"))
             train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, on_epoch, feedback)
-    if first:
+    if first and after is not None:
+        after(replace(run, folder=folder))
+    elif first:
         if run.sampler.learned() is not None:
             run.sampler.save(args.out / f"{config.sampler.name}.safetensors")
         found = run.method.derive()

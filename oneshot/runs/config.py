@@ -69,6 +69,7 @@ class Config:
         split: standard (90% train, 10% validate) or half; of folders, given or valid-is-test: valid/ validates
         image_size: resize the images to this size; 0 keeps that of arrays, and is 224 for folders
         seed: of the weights, the paths and the order of the images
+        arch: string of the one architecture that is trained, as a network of its own; '' for the whole space
         init_from: run folder whose weights the training begins with, whatever their context; '' for random ones
     """
 
@@ -80,6 +81,7 @@ class Config:
     split: str = "standard"
     image_size: int = 0
     seed: int = 0
+    arch: str = ""
     init_from: str = ""
 
     def __post_init__(self) -> None:
@@ -100,7 +102,9 @@ class Config:
 
     @property
     def search_space(self) -> Space:
-        return SPACES[self.space.name]
+        """The space, or what `arch` leaves of it; ValueError where the space has no such architecture."""
+        space = SPACES[self.space.name]
+        return space.only(space.parse(self.arch)) if self.arch else space
 
     def document(self) -> dict[str, Any]:
         """All values as one JSON object."""

@@ -3,43 +3,71 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from oneshot.data.load import load
-from oneshot.data.source import Dataset, ImageSource
+from oneshot.data.source import OWN_SPLITS, Dataset, ImageSource
 from oneshot.methods.base import Method, Setup
+from oneshot.nn.auxiliary import AuxiliaryHead
 from oneshot.nn.choice import split_if_due
 from oneshot.nn.contexts.base import Dependence
 from oneshot.registry import SKELETONS, changed_plugins, loaded_plugins
 from oneshot.runs.config import Config, document, read
 from oneshot.runs.folder import RunFolder
+from oneshot.runs.inherit import inherit
 from oneshot.samplers.base import Sampler
 from oneshot.space import Space
 from oneshot.training.recipe import Recipe
 from oneshot.training.state import convert_network, load_method, load_network, part
 
 
-def network(config: Config, classes: int, arch: tuple[int, ...] | None = None) -> nn.Module:
+def network(
+    config: Config, classes: int, arch: tuple[int, ...] | None = None, recipe: Recipe | None = None
+) -> nn.Module:
     """A freshly initialised supernet of a configuration, or the stand-alone network of one architecture.
 
-    A stand-alone network has one choice everywhere, on which nothing can depend. ValueError where the network of the
-    space carries no weights that depend on earlier choices, and some were asked for.
+    What a recipe asks of networks, an auxiliary classifier and dropped paths, is in it. A stand-alone network has one
+    choice everywhere, on which nothing can depend. ValueError where the network of the space has no place for what is
+    asked for, or carries no weights that depend on earlier choices, and some were asked for.
     """
-    skeleton, space = config.space.settings("space"), config.search_space
+    net = _made(config, settings_for(config, recipe or Recipe()), classes, arch)
+    for module in net.modules():
+        if recipe and recipe.auxiliary and isinstance(module, AuxiliaryHead):
+            module.weight = recipe.auxiliary
+    return net
+
+
+def settings_for(config: Config, recipe: Recipe) -> Any:
+    """The settings of the network with what a recipe asks of it; ValueError where it has no place for that."""
+    skeleton = config.space.settings("space")
+    asked = {"auxiliary": bool(recipe.auxiliary), "drop_path": recipe.drop_path}
+    asked = {name: value for name, value in asked.items() if value}
+    for name in asked.keys() - {f.name for f in fields(skeleton)}:
+        raise ValueError(f"{name} must be 0 for {config.space.name}, whose networks have no place for it")
+    return replace(skeleton, **asked)
+
+
+def _made(config: Config, skeleton: Any, classes: int, arch: tuple[int, ...] | None) -> nn.Module:
+    space = config.search_space
     if arch is not None:
         return skeleton.make(space.only(arch), classes, True)
     dependence = dependence_of(config)
+    if config.arch:
+        return skeleton.make(space, classes, True)
     return skeleton.make(space, classes) if dependence is None else skeleton.make(space, classes, False, dependence)
 
 
 def dependence_of(config: Config) -> Dependence | None:
     """How weights depend on earlier choices; ValueError where the network of the space cannot carry that."""
     dependence = config.context.settings("context").make()
+    if dependence is not None and config.arch:
+        raise ValueError(f"context must be none for one architecture alone, got {config.context.name}")
     if dependence is not None and not getattr(config.space.settings("space"), "carries_contexts", False):
         carrying = [name for name, made in SKELETONS.items() if getattr(made, "carries_contexts", False)]
         raise ValueError(
@@ -96,8 +124,11 @@ def build(
     train, valid = dataset.split(config.split)
     train.check(recipe.augmentation)
     torch.manual_seed(config.seed)
-    net = network(config, dataset.classes).to(device, memory_format=torch.channels_last)  # pyright: ignore
+    net = network(config, dataset.classes, recipe=recipe).to(device, memory_format=torch.channels_last)  # pyright: ignore
     method = config.method.settings("method").make(Setup(space, net, sampler, config.seed)).to(device)
+    learned = any(phase.images == "all" for phase in method.phases(recipe))
+    if learned and config.split in OWN_SPLITS and dataset.valid is dataset.test:
+        raise ValueError(f"images must be train with split {config.split}, whose validation images also test")
     _check_sampler(config, recipe, method, sampler)
     return Run(config, recipe, space, dataset, train, valid, net, method, sampler, folder)
 
@@ -188,4 +219,33 @@ def initialise(run: Run) -> None:
         )
     if loaded is None:
         raise ValueError(f"init_from: {folder.path} holds no checkpoint yet")
-    convert_network(run.net, loaded[0])
+    if run.config.arch != there.arch:
+        _inherit(run, there, loaded[0])
+    else:
+        convert_network(run.net, loaded[0])
+
+
+def _inherit(run: Run, there: Config, state: Mapping[str, Tensor]) -> None:
+    """Take what the supernet of another run uses for this run's one architecture."""
+    if there.arch or there.context.settings("context").make() is not None:
+        raise ValueError(
+            f"init_from: one architecture inherits from a supernet without weights that depend on earlier choices, "
+            f"got {f'a network of {there.arch}' if there.arch else f'context {there.context.name}'}"
+        )
+    ours, theirs = (config.space.document("space") for config in (run.config, there))
+    sizes = [n for n in ours if ours[n] != theirs[n] and n not in ("auxiliary", "drop_path")]
+    if sizes:
+        words = ", ".join(f"{name} {ours[name]} here, {theirs[name]} there" for name in sizes)
+        raise ValueError(f"init_from: inherited weights need a network of the supernet's own sizes, got {words}")
+    like = next(run.train.subset(slice(0, 2)).batches(2))[0]
+    supernet, space = network(there, run.dataset.classes).to(like.device), there.search_space
+    load_network(supernet, state)
+    alone = there.space.settings("space").make(run.space, run.dataset.classes).to(like.device)
+    inherit(supernet, space, space.parse(run.config.arch), alone, run.space, like)
+    found = run.net.load_state_dict(alone.state_dict(), strict=False)
+    kinds = (nn.modules.batchnorm._BatchNorm, AuxiliaryHead)  # which the supernet may not train
+    own = {f"{name}." for name, module in run.net.named_modules() if isinstance(module, kinds)}
+    lost = [key for key in found.missing_keys if not any(map(key.startswith, own))]
+    lost += [key for key in found.unexpected_keys if not key.startswith("auxiliary.")]
+    if lost:
+        raise ValueError(f"init_from: the network of {run.config.space.name} alone has other weights: {lost[0]}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from oneshot.runs.config import configured, document
+from oneshot.runs.config import configured, document, read
 
 Value = TypeVar("Value")
 
@@ -41,7 +41,7 @@ OWN = ("space", "method", "sampler", "context", "dataset", "split", "image_size"
 def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded configuration as it would be recorded today; ValueError where it is of no known version."""
     if not isinstance(config.get("space"), str):
-        return dict(config)
+        return _with_later(config)
     flat = {**LATER, **config}
     tables = {
         "space": OF_SPACES.get(flat["space"].removesuffix("-no-zero").removesuffix("-conv"), {}),
@@ -60,6 +60,15 @@ def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
         return document(*configured(values))
     except ValueError as error:
         raise ValueError(f"this configuration is not of this version: {error}") from error
+
+
+def _with_later(config: Mapping[str, Any]) -> dict[str, Any]:
+    """With the defaults of options that are younger than the run, which are what it did; what is odd stays as it is."""
+    try:
+        whole = document(*read(config))
+    except ValueError:  # which whoever needs the values will say
+        return dict(config)
+    return {**config, **whole}
 
 
 def renamed(state: Mapping[str, Value]) -> dict[str, Value]:
