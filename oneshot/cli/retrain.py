@@ -44,9 +44,9 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _tested(run: Run) -> None:
-    from oneshot.runs.testing import tested
+    from oneshot.runs.outcome import outcome
 
-    found = tested(run)
+    found = outcome(run)
     images = found["protocol"]["test_images"]
     print(f"{run.config.arch}")
     print(f"test accuracy {found['test_accuracy']:.2f} % of {images:,} images, looked at once, after the last epoch")

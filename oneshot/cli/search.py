@@ -159,7 +159,6 @@ def _task(args: Any, asked: Opened) -> tuple[Task, dict[str, Any]]:
 
 def _summed(args: Any, asked: Opened, size: Mapping[str, int]) -> tuple[Measure, dict[str, Any]]:
     """Milliseconds summed over operations, which are measured where the table lacks them; and what they are."""
-    from oneshot.export.extract import untrained
     from oneshot.latency.table import OperationTable
     from oneshot.registry import skeleton_of
     from oneshot.runs.config import Config
@@ -173,7 +172,7 @@ def _summed(args: Any, asked: Opened, size: Mapping[str, int]) -> tuple[Measure,
     config = Config.of(space={"name": asked.space.name, **given, **sizes})
     classes, side = size.get("classes", 10), size.get("image_size", 32)
     told = {"file": args.latency_of, "batch_size": table.batch, "protocol": table.protocol}
-    return lambda arch: table(untrained(config, arch, classes, side)), told
+    return lambda arch: table.of(config, arch, classes, side), told
 
 
 def _samplers(args: Any, asked: Opened) -> tuple[Sampler, Sampler | None, str]:

@@ -19,9 +19,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from oneshot.base.files import read_json, write_json
-from oneshot.export.extract import Extracted
+from oneshot.export.extract import Extracted, structure
 from oneshot.export.formats import example
 from oneshot.latency.timing import Latency, Timing, machine, threads
+from oneshot.runs.config import Config
+from oneshot.space import Arch
 
 FORMAT = "oneshot operations 1"
 
@@ -69,12 +71,15 @@ class OperationTable:
 
     def __call__(self, module: Extracted) -> float:
         """Milliseconds of a network: what is not known of it is measured now."""
-        images = example(module, self.batch)
-        with threads(self.timing.threads), torch.no_grad():
-            module(images)  # what is made once is made before
-            with _Operations(self) as ran:
-                module(images)
+        with threads(self.timing.threads), torch.no_grad(), _Operations(self) as ran:
+            module(example(module, self.batch))
         return sum((self.times[key] + self.between) * count for key, count in ran.counts.items())
+
+    def of(self, config: Config, arch: Arch, classes: int, image_size: int) -> float:
+        """Milliseconds of an architecture's network."""
+        own, made = structure(config, classes, arch)
+        gates = own.gates((0,) * len(own.decisions))
+        return self(Extracted(made, gates, {"image_size": image_size}).eval())
 
     def fit(self, modules: Sequence[Extracted], whole: Sequence[float]) -> None:
         """Learn `between` from a few measured networks: the median of what their sums lack, by operation."""

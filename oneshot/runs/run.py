@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from oneshot.data.load import load
 from oneshot.data.source import OWN_SPLITS, Dataset, ImageSource
 from oneshot.methods.base import Method, Setup
 from oneshot.nn.auxiliary import AuxiliaryHead
+from oneshot.nn.chance import drop_paths
 from oneshot.nn.choice import split_if_due
 from oneshot.nn.contexts.base import Dependence
 from oneshot.registry import SKELETONS, changed_plugins, loaded_plugins
@@ -36,21 +37,27 @@ def network(
     choice everywhere, on which nothing can depend. ValueError where the network of the space has no place for what is
     asked for, or carries no weights that depend on earlier choices, and some were asked for.
     """
-    net = _made(config, settings_for(config, recipe or Recipe()), classes, arch)
-    for module in net.modules():
-        if recipe and recipe.auxiliary and isinstance(module, AuxiliaryHead):
-            module.weight = recipe.auxiliary
+    skeleton, recipe = config.space.settings("space"), recipe or Recipe()
+    asked = {"auxiliary": recipe.auxiliary, "drop_path": recipe.drop_path}
+    own = {name: type(getattr(skeleton, name))(value) for name, value in asked.items() if hasattr(skeleton, name)}
+    net = _made(config, replace(skeleton, **{name: value for name, value in own.items() if value}), classes, arch)
+    if recipe.drop_path and "drop_path" not in own and not drop_paths(net, recipe.drop_path):
+        raise ValueError(f"drop_path must be 0 for {config.space.name}: its networks have no paths beside others")
+    if recipe.auxiliary:
+        _add_auxiliary(net, recipe.auxiliary, classes, config.space.name)
     return net
 
 
-def settings_for(config: Config, recipe: Recipe) -> Any:
-    """The settings of the network with what a recipe asks of it; ValueError where it has no place for that."""
-    skeleton = config.space.settings("space")
-    asked = {"auxiliary": bool(recipe.auxiliary), "drop_path": recipe.drop_path}
-    asked = {name: value for name, value in asked.items() if value}
-    for name in asked.keys() - {f.name for f in fields(skeleton)}:
-        raise ValueError(f"{name} must be 0 for {config.space.name}, whose networks have no place for it")
-    return replace(skeleton, **asked)
+def _add_auxiliary(net: nn.Module, weight: float, classes: int, name: str) -> None:
+    """Give a network its auxiliary classifier, if it has not made one itself, and its loss the weight."""
+    heads = [module for module in net.modules() if isinstance(module, AuxiliaryHead)]
+    if not heads:
+        channels = getattr(net, "aside_channels", None)
+        if channels is None:
+            raise ValueError(f"auxiliary must be 0 for {name}: its networks have no place for a second classifier")
+        net.auxiliary = AuxiliaryHead(channels, classes, weight)  # pyright: ignore[reportArgumentType]
+    for head in heads:
+        head.weight = weight
 
 
 def _made(config: Config, skeleton: Any, classes: int, arch: tuple[int, ...] | None) -> nn.Module:

@@ -13,7 +13,7 @@ from oneshot.training.validation import validated
 FILE = "test.json"
 
 
-def tested(run: Run) -> dict[str, Any]:
+def outcome(run: Run) -> dict[str, Any]:
     """What the test images say of a finished run of one architecture; kept in its folder, and never looked at again.
 
     ValueError for a supernet, and before the last epoch.
