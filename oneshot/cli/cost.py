@@ -151,7 +151,7 @@ def _measured(args: Any, networks: Mapping[str, Extracted], timing: Timing) -> l
     from oneshot.latency.networks import available, measure
 
     backends = args.backends or available()
-    with Progress("measure", len(backends) * timing.rounds, "rounds") as progress:
+    with Progress("measure", len(backends) * (timing.rounds + len(networks)), "steps") as progress:
         return [measure(networks, backend, args.batch_sizes, timing, progress.advance) for backend in backends]
 
 

@@ -16,13 +16,17 @@ EXAMPLE = "oneshot export runs/darts-1 --out found.onnx"
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
+    from oneshot.base.progress import Progress
     from oneshot.export.extract import extract
     from oneshot.export.formats import check, save
 
     check(args.out)
     norm = args.batch_norm or None
-    module = extract(args.run, args.arch or None, norm, args.batch_size, args.data_dir, device(args))
-    difference = save(module, args.out)
+    with Progress("export", 2, "steps") as progress:
+        module = extract(args.run, args.arch or None, norm, args.batch_size, args.data_dir, device(args))
+        progress.advance(1, done="extracted")
+        difference = save(module, args.out)
+        progress.advance(1, done="written and read back")
     found = {
         "file": str(args.out), "bytes": args.out.stat().st_size, **module.facts,
         "params": sum(p.numel() for p in module.parameters()), "largest_difference": difference,

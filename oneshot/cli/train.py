@@ -35,7 +35,8 @@ def trained(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], No
     from oneshot.base.progress import Progress
     from oneshot.evaluators.feedback import feedback_of
     from oneshot.runs.folder import RunFolder
-    from oneshot.runs.run import build, initialise, recorded
+    from oneshot.runs.inherit import initialise
+    from oneshot.runs.run import build, recorded
     from oneshot.training.course import Course
     from oneshot.training.loop import train
 

@@ -20,6 +20,8 @@ from oneshot.export.extract import METADATA, Extracted, load_network, plain
 
 BATCH = 2
 """Images of the example that is traced; the file takes any number."""
+CLOSE = 1e-3
+"""How far logits that are read back may differ, as a share of the largest."""
 EXTRA = ("onnx", "onnxscript", "onnxruntime")
 
 Runs = Callable[[Tensor], Tensor]
@@ -28,21 +30,25 @@ Runs = Callable[[Tensor], Tensor]
 def save(module: Extracted, path: str | Path) -> float:
     """Write the network, whole or not at all; the largest difference of its logits when it is read back.
 
-    ValueError for another ending, a folder that is not there, or a missing extra.
+    ValueError for another ending, a folder that is not there, a missing extra, or logits that are not the network's.
     """
     target = check(path)
-    _, write, _ = FORMATS[target.suffix]
+    _, write, run = FORMATS[target.suffix]
     made = plain(module)
+    images = torch.randn(BATCH + 1, *example(made).shape[1:], generator=torch.Generator().manual_seed(0))
     with replacing(target) as temporary:
-        at = temporary.with_name(temporary.name + target.suffix)  # who writes may look at the ending
+        at = temporary.with_name(temporary.name + target.suffix)  # who writes and reads may look at the ending
         try:
             write(made, at)
+            with torch.no_grad():
+                expected = made(images)
+                difference = float((run(at, 0)(images) - expected).abs().max())
+            if not difference <= CLOSE * max(1.0, float(expected.abs().max())):
+                raise ValueError(f"{target}: read back, logits differ by {difference:.3g}; nothing was written")
             at.replace(temporary)
         finally:
             at.unlink(missing_ok=True)
-    images = torch.randn(BATCH + 1, *example(made).shape[1:], generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        return float((runs(target)(images) - made(images)).abs().max())
+    return difference
 
 
 def check(path: str | Path) -> Path:

@@ -58,10 +58,11 @@ def measure(
     backend: str,
     batches: Sequence[int] = (1,),
     timing: Timing | None = None,
-    on_round: Callable[[], object] = lambda: None,
+    on_step: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
     """Latencies of networks by name, for each number of images: `rows`, and the `protocol` that they hold under.
 
+    `on_step` is called once a network that is made, and once a round.
     ValueError for a backend that this machine does not have, or no images.
     """
     timing = timing or Timing()
@@ -70,13 +71,16 @@ def measure(
     if not batches or min(batches) < 1:
         raise ValueError(f"batch sizes must be at least 1, got {list(batches)}")
     device = "cuda" if backend == "cuda" else "cpu"
-    made = {name: BACKENDS[backend](module, timing) for name, module in networks.items()}
+    made = dict[str, Runs]()
+    for name, module in networks.items():
+        made[name] = BACKENDS[backend](module, timing)
+        on_step()
     calls: dict[tuple[str, int], Callable[[], object]] = {}
     for name, module in networks.items():
         for batch in batches:
             images = example(module, batch).to(device)
             calls[name, batch] = lambda run=made[name], images=images: run(images)
-    found = timed(calls, timing, torch.cuda.synchronize if device == "cuda" else lambda: None, on_round)
+    found = timed(calls, timing, torch.cuda.synchronize if device == "cuda" else lambda: None, on_step)
     return {"rows": rows(found), "protocol": {"backend": backend, **timing.protocol(device)}}
 
 

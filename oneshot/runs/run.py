@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from oneshot.data.load import load
 from oneshot.data.source import OWN_SPLITS, Dataset, ImageSource
@@ -21,11 +20,10 @@ from oneshot.nn.contexts.base import Dependence
 from oneshot.registry import SKELETONS, changed_plugins, loaded_plugins
 from oneshot.runs.config import Config, document, read
 from oneshot.runs.folder import RunFolder
-from oneshot.runs.inherit import inherit
 from oneshot.samplers.base import Sampler
 from oneshot.space import Space
 from oneshot.training.recipe import Recipe
-from oneshot.training.state import convert_network, load_method, load_network, part
+from oneshot.training.state import load_method, load_network, part
 
 
 def network(
@@ -118,7 +116,7 @@ def build(
 ) -> Run:
     """Make every object of a configuration, the weights initialised from its seed; ValueError names what is unknown.
 
-    `init_from` is left to `initialise`.
+    `init_from` is left to `oneshot.runs.inherit.initialise`.
     """
     space, dependence = config.search_space, dependence_of(config)
     if dependence is not None and dependence.split_epoch >= recipe.epochs:
@@ -212,47 +210,3 @@ def learned(path: str | Path) -> Sampler:
             f"the {config.sampler.name} of {path} has learned nothing yet; `oneshot train --out {path}` continues it"
         )
     return found
-
-
-def initialise(run: Run) -> None:
-    """Take the weights of the run that `init_from` names, converted to this run's context; nothing if it names none."""
-    if not run.config.init_from:
-        return
-    folder = RunFolder(run.config.init_from)
-    there, loaded = configuration(folder)[0], folder.load()
-    if there.space.name != run.config.space.name:
-        raise ValueError(
-            f"init_from: {folder.path} is a run of space {there.space.name}, this one is of {run.config.space.name}"
-        )
-    if loaded is None:
-        raise ValueError(f"init_from: {folder.path} holds no checkpoint yet")
-    if run.config.arch != there.arch:
-        _inherit(run, there, loaded[0])
-    else:
-        convert_network(run.net, loaded[0])
-
-
-def _inherit(run: Run, there: Config, state: Mapping[str, Tensor]) -> None:
-    """Take what the supernet of another run uses for this run's one architecture."""
-    if there.arch or there.context.settings("context").make() is not None:
-        raise ValueError(
-            f"init_from: one architecture inherits from a supernet without weights that depend on earlier choices, "
-            f"got {f'a network of {there.arch}' if there.arch else f'context {there.context.name}'}"
-        )
-    ours, theirs = (config.space.document("space") for config in (run.config, there))
-    sizes = [n for n in ours if ours[n] != theirs[n] and n not in ("auxiliary", "drop_path")]
-    if sizes:
-        words = ", ".join(f"{name} {ours[name]} here, {theirs[name]} there" for name in sizes)
-        raise ValueError(f"init_from: inherited weights need a network of the supernet's own sizes, got {words}")
-    like = next(run.train.subset(slice(0, 2)).batches(2))[0]
-    supernet, space = network(there, run.dataset.classes).to(like.device), there.search_space
-    load_network(supernet, state)
-    alone = there.space.settings("space").make(run.space, run.dataset.classes).to(like.device)
-    inherit(supernet, space, space.parse(run.config.arch), alone, run.space, like)
-    found = run.net.load_state_dict(alone.state_dict(), strict=False)
-    kinds = (nn.modules.batchnorm._BatchNorm, AuxiliaryHead)  # which the supernet may not train
-    own = {f"{name}." for name, module in run.net.named_modules() if isinstance(module, kinds)}
-    lost = [key for key in found.missing_keys if not any(map(key.startswith, own))]
-    lost += [key for key in found.unexpected_keys if not key.startswith("auxiliary.")]
-    if lost:
-        raise ValueError(f"init_from: the network of {run.config.space.name} alone has other weights: {lost[0]}")

@@ -113,6 +113,11 @@ def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ):
         save(module, tmp_path / "found.onnx")
     monkeypatch.undo()
+    with monkeypatch.context() as odd:
+        wrong = lambda path, threads: lambda images: torch.ones(len(images), 10)  # noqa: E731
+        odd.setattr(formats, "FORMATS", {".pt2": (*formats.FORMATS[".pt2"][:2], wrong)})
+        with pytest.raises(ValueError, match=r"logits differ by .*; nothing was written"):
+            save(module, tmp_path / "found.pt2")
     monkeypatch.setattr(formats, "program", lambda module: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         save(module, tmp_path / "found.pt2")
