@@ -139,7 +139,7 @@ def compared(sums: Sequence[float], whole: Sequence[float]) -> dict[str, Any]:
 
     ours, theirs = np.asarray(sums, float), np.asarray(whole, float)
     errors = np.abs(ours - theirs) / theirs
-    tau = float(kendalltau(ours, theirs)[0]) if len(ours) > 2 else float("nan")
+    tau = float(kendalltau(ours, theirs)[0]) if len(ours) > 2 else float("nan")  # pyright: ignore
     return {
         "networks": len(ours), "median_error": float(np.median(errors)), "largest_error": float(errors.max()),
         "mean_ratio": float((ours / theirs).mean()), "kendall_tau": tau if np.isfinite(tau) else None,
