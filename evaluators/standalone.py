@@ -7,22 +7,25 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
-from oneshot.evaluators.base import Prediction, Predictions, judged
-from oneshot.evaluators.supernet import score
+from oneshot.evaluators.base import Prediction, Predictions
 
+from oneshot.base.provenance import fingerprint
 from oneshot.data.load import load
-from oneshot.data.source import Dataset, Images
+from oneshot.data.source import Dataset
 from oneshot.methods.single_path import SinglePath
 from oneshot.runs.config import Config, document
-from oneshot.runs.run import network
+from oneshot.runs.folder import RunFolder
+from oneshot.runs.run import network, recorded
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch, Space
 from oneshot.training.loop import train
-from oneshot.training.precision import autocast, used
+from oneshot.training.precision import used
 from oneshot.training.recipe import Recipe
+from oneshot.training.validation import validated
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Standalone:
     recipe: Recipe
     data_dir: str | None = None
     device: str = "cpu"
+    keep: str = ""
+    """The folder that gets a run folder of every training; '' for none."""
 
     @property
     def space(self) -> Space:
@@ -44,7 +49,7 @@ class Standalone:
     @property
     def protocol(self) -> dict[str, Any]:
         configuration = document(self.config, self.recipe)
-        for name in ("method", "sampler", "context", "seed", "init_from"):
+        for name in ("method", "sampler", "context", "seed", "arch", "init_from"):
             del configuration[name]
         precision = used(self.recipe.precision, torch.device(self.device))
         return {
@@ -61,30 +66,30 @@ class Standalone:
         images, valid = dataset.split(self.config.split, self.config.split_by)
         space = self.space.only(arch)
         torch.manual_seed(seed)
-        net = network(self.config, dataset.classes, arch)
+        net = network(self.config, dataset.classes, arch, self.recipe)
         net = net.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        nan = (math.nan, math.nan)
+        found = {"valid": nan, "test": nan}
         try:
-            train(net, SinglePath(space, Uniform(space)), images, valid, self.recipe, seed)
-        except FloatingPointError as error:
-            lost = Prediction.failed(str(error), len(valid))
-            results = {"valid": lost, "test": lost}
+            train(net, SinglePath(space, Uniform(space)), images, valid, self.recipe, seed, self._folder(arch, seed))
+        except FloatingPointError:
+            pass
         else:
-            net.eval()
-            results = {"valid": self._validate(net, space, valid), "test": self._validate(net, space, dataset.test)}
-        measured = {f"{part}_accuracy": p.accuracy for part, p in results.items()}
-        return measured | {"valid_loss": results["valid"].loss, "seconds": time.perf_counter() - start}
+            gates = space.gates((0,) * len(space.decisions))
+            parts = {"valid": valid, "test": dataset.test}
+            found = {part: validated(net, gates, of, self.recipe.precision) for part, of in parts.items()}
+        measured = {f"{part}_accuracy": accuracy for part, (accuracy, _) in found.items()}
+        return measured | {"valid_loss": found["valid"][1], "seconds": time.perf_counter() - start}
 
-    @torch.no_grad()
-    def _validate(self, net: torch.nn.Module, space: Space, images: Images) -> Prediction:
-        gates = space.gates((0,) * len(space.decisions))
-        correct = loss = undefined = 0.0
-        with autocast(self.recipe.precision, images.labels.device):
-            for x, labels in images.batches(500):
-                right, losses, odd = score(net(x, gates).float(), labels)
-                correct += float(right.sum())
-                loss += float(losses)
-                undefined += float(odd)
-        return judged(correct, loss, undefined, len(images))
+    def _folder(self, arch: Arch, seed: int) -> RunFolder | None:
+        """Where this training keeps its weights, and goes on after a stop."""
+        if not self.keep:
+            return None
+        name = self.space.format(arch)
+        config = self.config.but(method="single-path", sampler="uniform", context="none", init_from="")
+        config = config.but(arch=name, seed=seed)
+        path = Path(self.keep) / f"{fingerprint(name)}-{seed}"
+        return RunFolder.create(path, recorded(config, self.recipe))
 
 
 class StandaloneEvaluator:

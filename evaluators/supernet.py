@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from torch import Tensor, nn
 from oneshot.data.source import ImageSource
 from oneshot.gates import Gates
 from oneshot.nn.norm import batch_norms, folding
+from oneshot.nn.recalibration import NormMode
 from oneshot.nn.sharing import Sharing
 from oneshot.runs.run import Run, open_run
 from oneshot.space import Arch, Space
@@ -29,33 +28,6 @@ TOGETHER = 128
 """Architectures that are sent through the network together at most."""
 MEMORY = 2048
 """MiB."""
-
-
-@dataclass(frozen=True)
-class NormMode:
-    """How an architecture gets its BatchNorm statistics, and from how many batches.
-
-    inherit             the statistics of training, which all architectures share
-    batch               those of each validation batch
-    ema-N               N training batches on top of the trained statistics (arXiv 2104.11522, appendix B, N = 20)
-    reset-ema-N         N training batches on top of mean 0, variance 1
-    reset-cumulative-N  the plain average over N training batches
-    """
-
-    kind: str
-    batches: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> NormMode:
-        match = re.fullmatch(r"(inherit|batch)|(ema|reset-ema|reset-cumulative)-([1-9]\d*)", text)
-        if match is None:
-            raise ValueError(
-                f"no BatchNorm mode {text!r}; expected inherit, batch, ema-N, reset-ema-N or reset-cumulative-N"
-            )
-        return cls(match[1]) if match[1] else cls(match[2], int(match[3]))
-
-    def __str__(self) -> str:
-        return f"{self.kind}-{self.batches}" if self.batches else self.kind
 
 
 class SupernetEvaluator:
@@ -90,10 +62,7 @@ class SupernetEvaluator:
             raise ValueError(f"together must be at least 1, got {together}")
         if batch_size < 1 or memory < 0:
             raise ValueError(f"batch_size must be at least 1 and memory at least 0, got {batch_size} and {memory}")
-        if self.norm.batches > len(train):
-            raise ValueError(f"{self.norm} needs at least {self.norm.batches} training images, got {len(train)}")
-        size = min(batch_size, len(train) // max(self.norm.batches, 1))
-        self._calibration, self._calibration_size = train.subset(slice(0, self.norm.batches * size)), size
+        self._calibration, self._calibration_size = self.norm.images(train, batch_size)
         self._provenance = provenance or {}
         self._norms = batch_norms(net)
         self._fits, self._most = 1, TOGETHER
@@ -201,18 +170,8 @@ class SupernetEvaluator:
         """The network as recalibration begins with it; afterwards what it was."""
         precision = autocast(self.precision, self.valid.labels.device)
         with _statistics_kept(self.net, self._norms), precision, folding():
-            self._start()
+            self.norm.start(self.net, self._norms)
             yield
-
-    def _start(self) -> None:
-        """Put the network into evaluation, its BatchNorm into collecting statistics from where the mode begins."""
-        self.net.eval()
-        for norm in self._norms:
-            norm.train(self.norm.kind != "inherit")
-            if self.norm.kind.startswith("reset"):
-                norm.reset_running_stats()
-            if self.norm.kind == "reset-cumulative":
-                norm.momentum = None
 
 
 def score(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:

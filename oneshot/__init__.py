@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from oneshot.benchmarks.table import find_table as table
     from oneshot.data.load import load
     from oneshot.evaluators.predict import predict
+    from oneshot.export.extract import extract, load_network
     from oneshot.gates import fixed, mixture
     from oneshot.registry import SPACES, register_space, skeleton
     from oneshot.runs.config import Config
@@ -25,6 +26,7 @@ _HOMES = {
     "oneshot.base.memory": ("keep_freed_memory",),
     "oneshot.runs.run": ("Run", "build", "open_run"),
     "oneshot.data.load": ("load",),
+    "oneshot.export.extract": ("extract", "load_network"),
     "oneshot.gates": ("fixed", "mixture"),
     "oneshot.runs.presets": ("preset",),
     "oneshot.runs.config": ("Config",),
@@ -42,9 +44,9 @@ _AT_HOME = {"table": "find_table"}
 """Names that are others at home."""
 
 __all__ = [
-    "SPACES", "Arch", "Choice", "Config", "Decision", "Recipe", "Run", "Space", "build", "fixed", "keep_freed_memory",
-    "load", "mixture", "open_run", "predict", "preset", "register_network", "register_space", "score", "skeleton",
-    "space_of", "table", "train",
+    "SPACES", "Arch", "Choice", "Config", "Decision", "Recipe", "Run", "Space", "build", "extract", "fixed",
+    "keep_freed_memory", "load", "load_network", "mixture", "open_run", "predict", "preset", "register_network",
+    "register_space", "score", "skeleton", "space_of", "table", "train",
 ]  # fmt: skip
 
 

@@ -87,3 +87,11 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in DOCS.glob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_from_a_search_to_a_network(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnxruntime", reason='needs the extra: pip install -e ".[export]"')
+    run("export.md")
+    printed = capsys.readouterr().out
+    assert "looked at once, after the last epoch" in printed
+    assert (tmp_path / "retrained.onnx").exists()

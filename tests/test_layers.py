@@ -70,6 +70,8 @@ ROOMS = (
     ("oneshot.methods", "oneshot.search"),
     ("oneshot.training",),
     ("oneshot.runs",),
+    ("oneshot.export",),
+    ("oneshot.latency",),
     ("oneshot.testing",),
     ("oneshot.cli", "oneshot.__main__"),
 )

@@ -63,8 +63,10 @@ def create(argv: Sequence[str]) -> None:
     to.add_argument("--all", action="store_true", help="every architecture of the space")
     to.add_argument("--sample-seed", type=int, default=0, help="of --sample")
     to.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
-    of_supernets = ("method", "sampler", "context", "seed", "init_from")
+    of_supernets = ("method", "sampler", "context", "seed", "arch", "init_from")
     add_configuration(to, argv, "standalone", parts=("space",), skip=of_supernets)
+    kept = "folder in which every training keeps its weights, as a run that `oneshot export` takes; '' for none"
+    to.add_argument("--keep", type=str, default="", help=kept)
     add_cluster(to, "parallel processes, of one CPU thread each; or")
     add_machine(to)
     args = to.parse_args(list(argv))
@@ -88,7 +90,7 @@ def create(argv: Sequence[str]) -> None:
     command = "oneshot benchmark create " + " ".join(argv)
     prefix = Path(config.dataset).stem
     with joined(args) as cluster, Progress("train", len(archs) * len(seeds), "trainings") as progress:
-        standalone = Standalone(config, recipe, args.data_dir, device(args, cluster))
+        standalone = Standalone(config, recipe, args.data_dir, device(args, cluster), args.keep)
         table = create_table(
             args.target, space, archs, seeds, partial(_measured, standalone), prefix,
             standalone.protocol, {"command": command, "environment": environment()}, cluster or args.workers or 1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, get_type_hints
 
@@ -11,25 +11,26 @@ import docstring_parser
 from oneshot.base.settings import document as plain
 from oneshot.cli.options import Parser, with_files
 from oneshot.runs.config import PARTS, Config, chosen, configured, owner_of, settings_type
-from oneshot.runs.presets import PRESETS, preset, preset_values
+from oneshot.runs.presets import PRESETS, preset_values
 from oneshot.training.recipe import Recipe
 
 
 def add_configuration(
-    to: Parser, argv: Sequence[str], default: str = "paper", parts: Sequence[str] = PARTS, skip: Collection[str] = ()
-) -> None:
+    to: Parser, argv: Sequence[str], default: str = "paper", parts: Sequence[str] = PARTS, skip: Collection[str] = (),
+    presets: Collection[str] = PRESETS.keys(), values_of: Callable[[str], dict[str, Any]] = preset_values,
+) -> None:  # fmt: skip
     """A preset, the components with the settings of those that `argv` chooses, and all of the recipe but `skip`.
 
     Defaults are those of the preset; its settings of a component hold as long as another choice has them, too.
     """
-    text = f"one of {', '.join(PRESETS)}; options given beside it win"
+    text = f"one of {', '.join(presets)}; options given beside it win"
     to.add_argument("--preset", type=str, default=default, help=text)
-    asked = {name: value for name, value in _asked(argv, ("preset", *parts)).items() if value}
-    values = preset_values(asked.get("preset", default))
-    config, recipe = preset(asked.get("preset", default))
-    if asked.get("method", config.method.name) != config.method.name:  # which may draw its architectures itself
+    given = {name: value for name, value in asked(argv, ("preset", *parts)).items() if value}
+    values = values_of(given.get("preset", default))
+    config, recipe = configured(values)
+    if given.get("method", config.method.name) != config.method.name:  # which may draw its architectures itself
         values.pop("sampler", None)
-    names = {part: asked.get(part) or chosen(values.get(part, getattr(Config(), part))).name for part in PARTS}
+    names = {part: given.get(part) or chosen(values.get(part, getattr(Config(), part))).name for part in PARTS}
     for kind, made in ((Config, config), (Recipe, recipe)):
         group = to.add_argument_group({Config: "what runs", Recipe: "recipe"}[kind])
         for name in (f.name for f in fields(kind) if f.name not in skip):
@@ -69,7 +70,7 @@ def _add_settings(to: Parser, part: str, name: str, of_preset: Any) -> None:
         )
 
 
-def _asked(argv: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+def asked(argv: Sequence[str], names: Sequence[str]) -> dict[str, str]:
     """What the command line, or the files that it names, say of these, known before the other options are."""
     found: dict[str, str] = {}
     words = with_files(argv)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +100,8 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--algorithm", type=str, default="evolution", help=", ".join(ALGORITHMS))
     costs = f"what is minimised beside the error: {', '.join(MEASURES)}; nsga2 takes params where nothing is said"
     to.add_argument("--objectives", type=str, nargs="+", default=[], help=costs)
-    to.add_argument("--latency-of", type=str, default="", help="BENCHMARK:COLUMN, the latency by architecture")
+    latency = "BENCHMARK:COLUMN, the latency by architecture, or a table of operations of `oneshot cost --table`"
+    to.add_argument("--latency-of", type=str, default="", help=latency)
     to.add_argument("--max-params", type=float | None, default=None, help="at most so many parameters")
     to.add_argument("--max-macs", type=float | None, default=None, help="at most so many million multiply-adds")
     to.add_argument("--max-latency", type=float | None, default=None, help="at most so much of --latency-of")
@@ -154,22 +155,42 @@ def _task(args: Any, asked: Opened) -> tuple[Task, dict[str, Any]]:
     size = {**asked.size, **given}
     known: dict[str, Measure] = measures(partial(asked.space.cost, **size))
     costs: dict[str, Any] = {"network": size}
-    if args.latency_of:
+    if args.latency_of.endswith(".json"):
+        known["latency"], costs["latency"] = _summed(args, asked, size)
+    elif args.latency_of:
         from oneshot.benchmarks.table import find_table
         from oneshot.evaluators.table import measured
 
         name, colon, column = args.latency_of.rpartition(":")
         if not colon:
-            raise ValueError(f"--latency-of takes BENCHMARK:COLUMN, got {args.latency_of!r}")
+            raise ValueError(f"--latency-of takes BENCHMARK:COLUMN or OPERATIONS.json, got {args.latency_of!r}")
         table = find_table(name, args.data_dir, asked.space)
         known["latency"] = measured(table, column)
         costs["latency"] = {"name": table.name, "sha256": table.sha256, "column": column}
     limits = {name: most for name in MEASURES if (most := getattr(args, f"max_{name}")) is not None}
     if "latency" in {*args.objectives, *limits} and not args.latency_of:
-        raise ValueError("a search by latency needs --latency-of BENCHMARK:COLUMN")
+        raise ValueError("a search by latency needs --latency-of BENCHMARK:COLUMN or OPERATIONS.json")
     objectives = list(dict.fromkeys(args.objectives)) or (["params"] if args.algorithm == "nsga2" else [])
     can = asked.table.knows if asked.table else None
     return Task(asked, known, objectives, limits, can), costs
+
+
+def _summed(args: Any, asked: Opened, size: Mapping[str, int]) -> tuple[Measure, dict[str, Any]]:
+    """Milliseconds summed over operations, which are measured where the table lacks them; and what they are."""
+    from oneshot.latency.table import OperationTable
+    from oneshot.registry import skeleton_of
+    from oneshot.runs.config import Config
+    from oneshot.runs.folder import RunFolder
+    from oneshot.runs.run import configuration
+
+    table = OperationTable.open(args.latency_of)
+    given = configuration(RunFolder(args.run))[0].space.given if args.run and Path(args.run).is_dir() else {}
+    known = {f.name for f in fields(skeleton_of(asked.space.name))}
+    sizes = {name: value for name, value in size.items() if name in known}
+    config = Config.of(space={"name": asked.space.name, **given, **sizes})
+    classes, side = size.get("classes", 10), size.get("image_size", 32)
+    told = {"file": args.latency_of, "batch_size": table.batch, "protocol": table.protocol}
+    return lambda arch: table.of(config, arch, classes, side), told
 
 
 def _samplers(args: Any, asked: Opened) -> tuple[Sampler, Sampler | None, str]:

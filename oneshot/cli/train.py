@@ -5,8 +5,9 @@ A folder has train/CLASS/ and valid/CLASS/: `oneshot train --preset fairnas --da
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,32 +16,43 @@ from oneshot.cli.options import add_accept_data, add_machine, device, parser
 
 if TYPE_CHECKING:
     from oneshot.data.source import Dataset
+    from oneshot.runs.config import Config
     from oneshot.runs.folder import RunFolder
+    from oneshot.runs.run import Run
+    from oneshot.training.recipe import Recipe
 
 EXAMPLE = "oneshot train --preset paper --dataset cifar10 --seed 1 --out runs/paper-1"
 
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
+    trained(*configuration_of(args), args)
+
+
+def trained(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], None] | None = None) -> None:
+    """Train to the end, or on from where the folder is, and say what came of it; `after` is told in the first process.
+
+    `args` say where: --out and the machine.
+    """
     from oneshot.base import distributed
     from oneshot.base.files import writing_in
 
     with writing_in(args.out) if distributed.is_first() else nullcontext():
-        _train(args)
+        _train(config, recipe, args, after)
 
 
-def _train(args: Any) -> None:
+def _train(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], None] | None) -> None:
     from oneshot.base import distributed
     from oneshot.base.progress import Progress
     from oneshot.evaluators.feedback import feedback_of
     from oneshot.runs.data import Known, settle
     from oneshot.runs.folder import RunFolder
-    from oneshot.runs.run import build, initialise, recorded
+    from oneshot.runs.inherit import initialise
+    from oneshot.runs.run import build, recorded
     from oneshot.runs.upgrade import continued
     from oneshot.training.course import Course
     from oneshot.training.loop import train
 
-    config, recipe = configuration_of(args)
     folder = RunFolder(args.out)
     if (args.out / "config.json").exists():
         config = continued(config, folder.config)
@@ -68,7 +80,9 @@ def _train(args: Any) -> None:
 
             feedback = feedback_of(run, on_chunk=lambda n, of: progress.advance(0, evaluated=f"{n}/{of}"))
             train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, on_epoch, feedback)
-    if first:
+    if first and after is not None:
+        after(replace(run, folder=folder, commit=folder.commit))
+    elif first:
         if run.sampler.learned() is not None:
             run.sampler.save(args.out / f"{config.sampler.name}.safetensors")
         found = run.method.derive()

@@ -26,5 +26,10 @@ class Phase:
     continues: bool = False
 
     def __post_init__(self) -> None:
-        if self.images not in ("train", "all"):
-            raise ValueError(f"a phase's images are train or all, got {self.images!r}")
+        check_images(self.images)
+
+
+def check_images(images: str) -> None:
+    """ValueError for images that no phase trains on."""
+    if images not in ("train", "all"):
+        raise ValueError(f"a phase's images are train or all, got {images!r}")

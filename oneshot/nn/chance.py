@@ -32,6 +32,30 @@ class DropPath(Chance):
         return x * (mask / keep)
 
 
+class Path(nn.Module):
+    """A module whose result is one of several that are added, where it may be dropped: its `drop_path`, if it has one.
+
+    Subclasses set `is_path` where that holds, and ask `dropped` for their result.
+    """
+
+    is_path = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop_path: DropPath | None = None
+
+    def dropped(self, x: Tensor) -> Tensor:
+        return x if self.drop_path is None else self.drop_path(x)
+
+
+def drop_paths(net: nn.Module, rate: float) -> bool:
+    """Let every path of a network be dropped; whether it has any."""
+    paths = [module for module in net.modules() if isinstance(module, Path) and module.is_path]
+    for path in paths:
+        path.drop_path = DropPath(rate)
+    return bool(paths)
+
+
 def at_progress(net: nn.Module, progress: float) -> None:
     """Tell every module that asks."""
     for module in net.modules():

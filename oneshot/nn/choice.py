@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from torch import Tensor, nn
 
 from oneshot.gates import Gate
+from oneshot.nn.chance import Path
 from oneshot.nn.contexts.base import ALONE, Context, ContextWeights, Given
 from oneshot.nn.cpu import channels
 from oneshot.nn.feature import Feature, added, normalised_later, repeated
@@ -16,7 +17,7 @@ from oneshot.nn.operations import Operations, Pool, Prepared, ReluConvNorm, Skip
 __all__ = ["ChoiceBlock", "Feature", "split", "split_if_due"]
 
 
-class ChoiceBlock(nn.Module):
+class ChoiceBlock(Path):
     """The candidate operations of one site; `contexts` is the number of copies that a split makes of them."""
 
     def __init__(
@@ -93,7 +94,9 @@ class ChoiceBlock(nn.Module):
                 total = y if total is None else total + y
         if total is None:
             raise AssertionError("a block whose gate holds only zeros must be left out, see `runs`")
-        return total
+        if self.drop_path is None or all(isinstance(self.options[option], Skip) for option, _ in gate):
+            return total  # identities are never dropped, as in DARTS's code
+        return Feature(self.dropped(total.whole()))
 
     def _copies(self, context: Context) -> Iterator[tuple[int, float | Tensor]]:
         if not self.is_split:

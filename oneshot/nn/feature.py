@@ -90,6 +90,8 @@ class Feature:
 
     def _zeros(self) -> Feature:
         value = self.value
+        if torch.compiler.is_compiling():  # how many images there are is not known
+            return Feature(torch.zeros_like(value))
         if self.images > 1 or value.shape[2] * value.shape[3] == 1:
             return Feature(torch.zeros_like(value), images=self.images)
         return Feature(torch.zeros_like(value[:1]), images=len(value))

@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from oneshot.nn.chance import Path
 from oneshot.nn.cpu import RELU6
 from oneshot.nn.depthwise import Depthwise
 from oneshot.nn.feature import Feature, normalised_later
 from oneshot.nn.operations import Conv, ConvNorm, Operations
 
 
-class InvertedResidual(nn.Module):
+class InvertedResidual(Path):
     """A 1x1 expansion, a depthwise convolution and a linear 1x1 projection; a shortcut where the shape stays.
 
     An expansion of 1 leaves the first convolution out.
@@ -28,11 +29,13 @@ class InvertedResidual(nn.Module):
         self.expand = conv_norm(channels_in, hidden, 1) if expansion > 1 else None
         self.depthwise = ConvNorm(Depthwise(hidden, kernel, stride))
         self.project = conv_norm(hidden, channels_out, 1)
-        self.shortcut = stride == 1 and channels_in == channels_out
+        self.shortcut = self.is_path = stride == 1 and channels_in == channels_out
 
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.expand is None else normalised_later(self.expand, x).rectified(clamp=RELU6)
         z = normalised_later(self.project, normalised_later(self.depthwise, y).rectified(clamp=RELU6))
+        if self.drop_path is not None:
+            z = Feature(self.dropped(z.whole()))
         return (Feature(x) + z if self.shortcut else z).whole()
 
 

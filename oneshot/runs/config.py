@@ -73,6 +73,7 @@ class Config:
         split_by: image (each one's name or content decides, whatever the others are) or position (earlier versions)
         image_size: resize the images to this size; 0 keeps that of arrays, and is 224 for folders
         seed: of the weights, the paths and the order of the images
+        arch: string of the one architecture that is trained, as a network of its own; '' for the whole space
         init_from: run folder whose weights the training begins with, whatever their context; '' for random ones
     """
 
@@ -85,6 +86,7 @@ class Config:
     split_by: str = "image"
     image_size: int = 0
     seed: int = 0
+    arch: str = ""
     init_from: str = ""
 
     def __post_init__(self) -> None:
@@ -108,7 +110,9 @@ class Config:
 
     @property
     def search_space(self) -> Space:
-        return SPACES[self.space.name]
+        """The space, or what `arch` leaves of it; ValueError where the space has no such architecture."""
+        space = SPACES[self.space.name]
+        return space.only(space.parse(self.arch)) if self.arch else space
 
     def document(self) -> dict[str, Any]:
         """All values as one JSON object."""

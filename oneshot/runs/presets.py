@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
-from oneshot.runs.config import Config, configured
+from oneshot.runs.config import Config, configured, settings_type
 from oneshot.training.recipe import Recipe
 
 NARROW = {"channels": 5, "sampler": "balanced", "epochs": 1000, "batch_size": 128}
@@ -92,6 +93,71 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """Named departures from the defaults of Config and Recipe."""
+
+
+RETRAINING: dict[str, dict[str, Any]] = {
+    # arXiv 1806.09055, section 3.1.2 and its code, as EnTranNAS evaluates (arXiv 2101.11342): 20 cells
+    "darts-cifar": {
+        "space.channels": 36,
+        "space.cells": 6,
+        "method.images": "all",
+        "dataset": "cifar10",
+        "epochs": 600,
+        "batch_size": 96,
+        "learning_rate": 0.025,
+        "final_learning_rate": 0.0,
+        "weight_decay": 3e-4,
+        "gradient_clip": 5.0,
+        "cutout": 16,
+        "auxiliary": 0.4,
+        "drop_path": 0.2,
+    },
+    # the ImageNet setting of EnTranNAS, which follows PC-DARTS (arXiv 1907.05737): 14 cells, a warm-up of five epochs
+    "darts-imagenet": {
+        "space.channels": 48,
+        "space.cells": 4,
+        "space.stem": "imagenet",
+        "dataset": "imagenet",
+        "split": "valid-is-test",
+        "image_size": 224,
+        "epochs": 250,
+        "batch_size": 1024,
+        "learning_rate": 0.5,
+        "final_learning_rate": 0.0,
+        "schedule": "linear",
+        "warmup_epochs": 5.0,
+        "weight_decay": 3e-5,
+        "gradient_clip": 5.0,
+        "label_smoothing": 0.1,
+        "auxiliary": 0.4,
+        "shift": 0,
+        "crop_scale": 0.08,
+        "color_jitter": 0.4,
+    },
+    # arXiv 2001.00326, Table 2: what its tables of CIFAR-10's test images were measured by
+    "nasbench201": {
+        "space.channels": 16,
+        "space.cells": 5,
+        "method.images": "all",
+        "dataset": "cifar10",
+        "epochs": 200,
+        "batch_size": 256,
+        "learning_rate": 0.1,
+        "final_learning_rate": 0.0,
+        "nesterov": True,
+        "weight_decay": 5e-4,
+    },
+}
+"""How networks of one architecture are trained; sizes are those of networks that have them."""
+
+
+def retraining(name: str, space: str) -> dict[str, Any]:
+    """What a network of one architecture of a space is trained by, as `configured` takes it; ValueError as `preset`."""
+    if name not in RETRAINING:
+        raise ValueError(f"no preset {name!r} for one architecture; there are {', '.join(RETRAINING)}")
+    known = {f"space.{f.name}" for f in fields(settings_type("space", space))}
+    values = {k: v for k, v in RETRAINING[name].items() if k in known or not k.startswith("space.")}
+    return {"space": space, **values}
 
 
 def preset(name: str) -> tuple[Config, Recipe]:

@@ -15,7 +15,10 @@ from oneshot.base import distributed
 from oneshot.data.fingerprint import Fingerprint
 from oneshot.data.load import load
 from oneshot.data.source import Dataset, ImageSource
+from oneshot.data.split import OWN_SPLITS, resolved
 from oneshot.methods.base import Method, Setup
+from oneshot.nn.auxiliary import AuxiliaryHead
+from oneshot.nn.chance import drop_paths
 from oneshot.nn.choice import split_if_due
 from oneshot.nn.contexts.base import Dependence
 from oneshot.registry import SKELETONS, changed_plugins, loaded_plugins
@@ -26,25 +29,56 @@ from oneshot.runs.folder import RunFolder
 from oneshot.samplers.base import Sampler
 from oneshot.space import Space
 from oneshot.training.recipe import Recipe
-from oneshot.training.state import convert_network, load_method, load_network, part
+from oneshot.training.state import load_method, load_network, part
 
 
-def network(config: Config, classes: int, arch: tuple[int, ...] | None = None) -> nn.Module:
+def network(
+    config: Config, classes: int, arch: tuple[int, ...] | None = None, recipe: Recipe | None = None
+) -> nn.Module:
     """A freshly initialised supernet of a configuration, or the stand-alone network of one architecture.
 
-    A stand-alone network has one choice everywhere, on which nothing can depend. ValueError where the network of the
-    space carries no weights that depend on earlier choices, and some were asked for.
+    What a recipe asks of networks, an auxiliary classifier and dropped paths, is in it. A stand-alone network has one
+    choice everywhere, on which nothing can depend. ValueError where the network of the space has no place for what is
+    asked for, or carries no weights that depend on earlier choices, and some were asked for.
     """
-    skeleton, space = config.space.settings("space"), config.search_space
+    skeleton, recipe = config.space.settings("space"), recipe or Recipe()
+    asked = {"auxiliary": recipe.auxiliary, "drop_path": recipe.drop_path}
+    own = {name: type(getattr(skeleton, name))(value) for name, value in asked.items() if hasattr(skeleton, name)}
+    net = _made(config, replace(skeleton, **{name: value for name, value in own.items() if value}), classes, arch)
+    if recipe.drop_path and "drop_path" not in own and not drop_paths(net, recipe.drop_path):
+        raise ValueError(f"drop_path must be 0 for {config.space.name}: its networks have no paths beside others")
+    if recipe.auxiliary:
+        _add_auxiliary(net, recipe.auxiliary, classes, config.space.name)
+    return net
+
+
+def _add_auxiliary(net: nn.Module, weight: float, classes: int, name: str) -> None:
+    """Give a network its auxiliary classifier, if it has not made one itself, and its loss the weight."""
+    heads = [module for module in net.modules() if isinstance(module, AuxiliaryHead)]
+    if not heads:
+        channels = getattr(net, "aside_channels", None)
+        if channels is None:
+            raise ValueError(f"auxiliary must be 0 for {name}: its networks have no place for a second classifier")
+        net.auxiliary = AuxiliaryHead(channels, classes, weight)  # pyright: ignore[reportArgumentType]
+    for head in heads:
+        head.weight = weight
+
+
+def _made(config: Config, skeleton: Any, classes: int, arch: tuple[int, ...] | None) -> nn.Module:
+    space = config.search_space
     if arch is not None:
         return skeleton.make(space.only(arch), classes, True)
     dependence = dependence_of(config)
+    if config.arch:
+        return skeleton.make(space, classes, True)
     return skeleton.make(space, classes) if dependence is None else skeleton.make(space, classes, False, dependence)
 
 
 def dependence_of(config: Config) -> Dependence | None:
     """How weights depend on earlier choices; ValueError where the network of the space cannot carry that."""
     dependence = config.context.settings("context").make()
+    if dependence is not None and config.arch:
+        raise ValueError(f"context must be none for one architecture alone, got {config.context.name}")
     if dependence is not None and not getattr(config.space.settings("space"), "carries_contexts", False):
         carrying = [name for name, made in SKELETONS.items() if getattr(made, "carries_contexts", False)]
         raise ValueError(
@@ -93,8 +127,8 @@ def build(
 ) -> Run:
     """Make every object of a configuration, the weights initialised from its seed; ValueError names what is unknown.
 
-    `init_from` is left to `initialise`. A folder's data must be what was recorded, unless `accept_data`; one without
-    a checkpoint records it now.
+    `init_from` is left to `oneshot.runs.inherit.initialise`. A folder's data must be what was recorded, unless
+    `accept_data`; one without a checkpoint records it now.
     """
     space, dependence = config.search_space, dependence_of(config)
     if dependence is not None and dependence.split_epoch >= recipe.epochs:
@@ -109,10 +143,14 @@ def build(
     found = dataset.fingerprint(config.split, config.split_by)
     data = data_of(found, folder, accept_data)
     torch.manual_seed(config.seed)
-    net = network(config, dataset.classes).to(device, memory_format=torch.channels_last)  # pyright: ignore
+    net = network(config, dataset.classes, recipe=recipe).to(device, memory_format=torch.channels_last)  # pyright: ignore
     if folder is None or folder.commit is None:
         check_fit(net, space, train.shape, recipe.batch_size // distributed.world())
     method = config.method.settings("method").make(Setup(space, net, sampler, config.seed)).to(device)
+    learned = any(phase.images == "all" for phase in method.phases(recipe))
+    split = resolved(dataset, config.split)
+    if learned and split in OWN_SPLITS and dataset.valid is dataset.test:
+        raise ValueError(f"images must be train with split {split}, whose validation images also test")
     _check_sampler(config, recipe, method, sampler)
     return Run(config, recipe, space, dataset, train, valid, net, method, sampler, found, folder, data)
 
@@ -208,18 +246,3 @@ def learned(path: str | Path) -> Sampler:
             f"the {config.sampler.name} of {path} has learned nothing yet; `oneshot train --out {path}` continues it"
         )
     return found
-
-
-def initialise(run: Run) -> None:
-    """Take the weights of the run that `init_from` names, converted to this run's context; nothing if it names none."""
-    if not run.config.init_from:
-        return
-    folder = RunFolder(run.config.init_from)
-    there, loaded = configuration(folder)[0], folder.load()
-    if there.space.name != run.config.space.name:
-        raise ValueError(
-            f"init_from: {folder.path} is a run of space {there.space.name}, this one is of {run.config.space.name}"
-        )
-    if loaded is None:
-        raise ValueError(f"init_from: {folder.path} holds no checkpoint yet")
-    convert_network(run.net, loaded[0])

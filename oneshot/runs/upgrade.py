@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from oneshot.runs.config import Config, configured, document
+from oneshot.runs.config import Config, configured, document, read
 
 Value = TypeVar("Value")
 
@@ -41,7 +41,7 @@ OWN = ("space", "method", "sampler", "context", "dataset", "split", "split_by", 
 def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded configuration as it would be recorded today; ValueError where it is of no known version."""
     if not isinstance(config.get("space"), str):
-        return dict(config)
+        return _with_later(config)
     flat = {**LATER, **config, "split_by": "position"}
     tables = {
         "space": OF_SPACES.get(flat["space"].removesuffix("-no-zero").removesuffix("-conv"), {}),
@@ -68,6 +68,15 @@ def continued(config: Config, there: Mapping[str, Any]) -> Config:
         return config
     was_default = config.split == "auto" and there.get("split") == "standard"
     return config.but(split_by="position", split="standard" if was_default else config.split)
+
+
+def _with_later(config: Mapping[str, Any]) -> dict[str, Any]:
+    """With the defaults of options that are younger than the run, which are what it did; what is odd stays as it is."""
+    try:
+        whole = document(*read(config))
+    except ValueError:  # which whoever needs the values will say
+        return dict(config)
+    return {**config, **whole}
 
 
 def renamed(state: Mapping[str, Value]) -> dict[str, Value]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from oneshot.base.bounds import CELLS, CHANNELS, check_least, check_most
 from oneshot.gates import Gates, of_cells
+from oneshot.nn.auxiliary import AuxiliaryHead
 from oneshot.nn.choice import ChoiceBlock, Feature
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.operations import Conv, Operations
@@ -86,6 +87,7 @@ class Cell(nn.Module):
             if vertex != OUTPUT:
                 options = space.decisions[_site(vertex)].options
                 self.vertices[str(vertex)] = ChoiceBlock(options, operations, size, size)
+                self.vertices[str(vertex)].is_path = True  # pyright: ignore[reportArgumentType]
 
     def forward(self, x: Tensor, gates: Gates, graph: Graph, weights: Mapping[tuple[int, int], Weight]) -> Tensor:
         values: dict[int, Tensor] = {}
@@ -134,11 +136,13 @@ class NasBench101Net(nn.Module):
             width = channels << stack
             sizes = widest.channels(width) if has_one_graph else dict.fromkeys(widest.sources, width)
             if stack:
+                self._aside = len(blocks)
                 blocks.append(nn.MaxPool2d(2))
             for _ in range(modules):
                 blocks.append(Cell(space, operations, widest, before, sizes, affine))
                 before = width
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks, self.aside_channels = nn.ModuleList(blocks), channels << 1
+        self.auxiliary: AuxiliaryHead | None = None
         self.classifier = nn.Linear(before, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -155,6 +159,8 @@ class NasBench101Net(nn.Module):
         x = self.stem(x)
         for block in self.blocks:
             x = block(x, gates, graph, weights) if isinstance(block, Cell) else block(x)
+            if self.auxiliary is not None and self.training and block is self.blocks[self._aside]:
+                self.auxiliary(x)
         return self.classifier(x.mean((2, 3)))
 
     def _edge_weights(self, gates: Gates) -> dict[tuple[int, int], Weight]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from oneshot.base.bounds import CELLS, CHANNELS, check_least, check_most
 from oneshot.gates import AnyGates, Gates, of_cells
+from oneshot.nn.auxiliary import AuxiliaryHead
 from oneshot.nn.choice import ChoiceBlock
 from oneshot.nn.contexts.base import ALONE, Dependence, Given, Told
 from oneshot.nn.feature import Feature, normalised_later
@@ -61,6 +62,8 @@ class Cell(nn.Module):
             ChoiceBlock(options, operations, channels, channels, contexts=count)
             for options, count in zip(space.site_options, copies, strict=True)
         )
+        for edge in self.edges:
+            edge.is_path = True  # pyright: ignore[reportArgumentType]
 
     def forward(self, x: Tensor, gates: Gates) -> Tensor:
         return self.lazy(Feature(x), gates, NOTHING, self.live(gates)).whole()
@@ -156,7 +159,8 @@ class NasBench201Net(nn.Module):
             if stage:
                 blocks.append(Reduction(width // 2, width))
             blocks.extend(Cell(space, operations, width, copies) for _ in range(cells))
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks, self.aside_channels = nn.ModuleList(blocks), widths[-1]
+        self.auxiliary: AuxiliaryHead | None = None
         self.norm = BatchNorm(channels << 2)
         self.classifier = nn.Linear(channels << 2, classes)
         for module in self.modules():
@@ -195,6 +199,8 @@ class NasBench201Net(nn.Module):
                 if x.shift is None:
                     x.foresee(1, [None])
                 x = x.through(block, Reduction.lazy)
+                if self.auxiliary is not None and self.training and number == len(cells) - len(cells) // 3:
+                    self.auxiliary(x.whole())  # behind the second reduction, as in DARTS's networks
         return x.through(self.norm, self._logits)
 
     def _logits(self, norm: BatchNorm, x: Feature) -> Feature:

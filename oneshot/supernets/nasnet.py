@@ -115,7 +115,7 @@ class NasNetNet(nn.Module):
             if number == second_reduction and self.auxiliary is not None and last is not None:
                 self.auxiliary(last.value)
         if last is None:
-            return self.classifier(x.new_zeros(len(x), self.classifier.in_features))
+            return self.classifier(x.new_zeros(x.shape[0], self.classifier.in_features))
         return self.classifier(last.value.mean((2, 3)))
 
     @property

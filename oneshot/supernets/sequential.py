@@ -8,6 +8,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from oneshot.gates import Gates, of_cells
+from oneshot.nn.auxiliary import AuxiliaryHead
 from oneshot.nn.choice import ChoiceBlock, Feature
 from oneshot.nn.contexts.base import ALONE, ContextWeights, Dependence
 from oneshot.nn.operations import Operations
@@ -43,6 +44,9 @@ class SequentialNet(nn.Module):
         sites = zip(space.site_options, layers, strict=True)
         self.blocks = nn.ModuleList(ChoiceBlock(options, operations, *layer) for options, layer in sites)
         self.widths = [layer.channels_in for layer in layers]
+        self._aside = 2 * len(layers) // 3
+        self.aside_channels = layers[self._aside].channels_in
+        self.auxiliary: AuxiliaryHead | None = None
         self.contexts: ContextWeights | None = None
         if dependence is not None:
             self.depend(dependence)
@@ -73,6 +77,8 @@ class SequentialNet(nn.Module):
         told = {} if self.contexts is None else self.contexts(gates)[0]
         x = x.through(self.stem)
         for site, (block, gate) in enumerate(zip(self.blocks, gates, strict=True)):
+            if self.auxiliary is not None and self.training and site == self._aside:
+                self.auxiliary(x.whole())
             x = block.lazy(x, gate, told.get(site, ALONE))  # pyright: ignore[reportCallIssue]
         return x.through(self.head)
 

@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 from oneshot.evaluators import supernet
 from oneshot.evaluators.base import Prediction
-from oneshot.evaluators.supernet import NormMode, SupernetEvaluator, score
+from oneshot.evaluators.supernet import SupernetEvaluator, score
 from torch import nn
 
 from oneshot.data.source import Images
 from oneshot.gates import fixed
 from oneshot.nn.norm import batch_norms
+from oneshot.nn.recalibration import NormMode
 from oneshot.space import Arch, Space
 
 

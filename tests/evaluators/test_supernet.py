@@ -9,12 +9,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from oneshot.evaluators.racing import race, ranked
-from oneshot.evaluators.supernet import NormMode, Slices, SupernetEvaluator
+from oneshot.evaluators.supernet import Slices, SupernetEvaluator
 
 from oneshot.data.source import Images
 from oneshot.gates import fixed
 from oneshot.methods.single_path import SinglePath
 from oneshot.nn.norm import batch_norms
+from oneshot.nn.recalibration import NormMode
 from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net

@@ -20,7 +20,8 @@ from oneshot.methods.single_path import SinglePath
 from oneshot.nn.choice import ChoiceBlock, split
 from oneshot.runs.config import Config, document
 from oneshot.runs.folder import RunFolder
-from oneshot.runs.run import build, initialise, network, open_run
+from oneshot.runs.inherit import initialise
+from oneshot.runs.run import build, network, open_run
 from oneshot.samplers.balanced import Balanced
 from oneshot.samplers.base import Sampler
 from oneshot.samplers.fair import StrictlyFair

@@ -1,0 +1,107 @@
+"""The network of one architecture with what it inherits from a trained supernet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from oneshot.nn.auxiliary import AuxiliaryHead
+from oneshot.nn.contexts.base import Told
+from oneshot.nn.contexts.constant import Constant, vectors_of
+from oneshot.nn.uses import take, used
+from oneshot.runs.config import Config
+from oneshot.runs.folder import RunFolder
+from oneshot.runs.run import Run, configuration, network
+from oneshot.space import Arch, Space
+from oneshot.training.state import convert_network, load_network
+
+CLOSE = 1e-3
+"""How far logits may differ, as a share of the largest, by the order of additions in a network that is cut out."""
+
+
+def inherit(net: nn.Module, space: Space, arch: Arch, alone: nn.Module, own: Space, images: Tensor) -> list[Tensor]:
+    """Give `alone`, of the one-architecture space `own`, what the supernet uses for this architecture.
+
+    Weights of channels that are not used, of copies of other contexts, and what tells contexts apart are left behind;
+    what a context says of this architecture becomes constant. Returns the tensors that `alone` uses. ValueError where
+    its steps are not those of the supernet, or its logits of the images differ.
+    """
+    gates, only = space.gates(arch), own.gates((0,) * len(own.decisions))
+    contexts, told = getattr(net, "contexts", None), list[Told]()
+    watch = (
+        None if contexts is None else contexts.register_forward_hook(lambda module, asked, given: told.append(given))
+    )
+    try:
+        theirs, expected = used(net, gates, images)
+    finally:
+        if watch is not None:
+            watch.remove()
+    constant = Constant({name: vector for given in told for name, vector in vectors_of(given)})
+    if list(constant.parameters()):
+        alone.contexts = constant
+    ours, _ = used(alone, only, images)
+    try:
+        take(_but(theirs, contexts), _but(ours, constant))
+        got = used(alone, only, images)[1]
+        if not torch.allclose(got, expected, rtol=0, atol=CLOSE * max(1.0, float(expected.abs().max()))):
+            raise ValueError(f"logits differ by {float((got - expected).abs().max()):.3g}")
+    except ValueError as error:
+        raise ValueError(
+            f"the network of {own.name} alone is no part of its supernet, whose weights it could inherit: {error}"
+        ) from error
+    constant.keep(ours)
+    if contexts is not None and not list(constant.parameters()):
+        alone.contexts = None  # pyright: ignore[reportArgumentType]
+    return ours
+
+
+def _but(tensors: Sequence[Tensor], module: nn.Module | None) -> list[Tensor]:
+    """The tensors that are not this module's."""
+    aside = set() if module is None else {*map(id, (*module.parameters(), *module.buffers()))}
+    return [value for value in tensors if id(value) not in aside]
+
+
+def initialise(run: Run) -> None:
+    """Take the weights of the run that `init_from` names, converted to this run's context; nothing if it names none."""
+    if not run.config.init_from:
+        return
+    folder = RunFolder(run.config.init_from)
+    there, loaded = configuration(folder)[0], folder.load()
+    if there.space.name != run.config.space.name:
+        raise ValueError(
+            f"init_from: {folder.path} is a run of space {there.space.name}, this one is of {run.config.space.name}"
+        )
+    if loaded is None:
+        raise ValueError(f"init_from: {folder.path} holds no checkpoint yet")
+    if run.config.arch != there.arch:
+        _inherit(run, there, loaded[0])
+    else:
+        convert_network(run.net, loaded[0])
+
+
+def _inherit(run: Run, there: Config, state: Mapping[str, Tensor]) -> None:
+    """Take what the supernet of another run uses for this run's one architecture."""
+    if there.arch or there.context.settings("context").make() is not None:
+        raise ValueError(
+            f"init_from: one architecture inherits from a supernet without weights that depend on earlier choices, "
+            f"got {f'a network of {there.arch}' if there.arch else f'context {there.context.name}'}"
+        )
+    ours, theirs = (config.space.document("space") for config in (run.config, there))
+    sizes = [n for n in ours if ours[n] != theirs[n] and n not in ("auxiliary", "drop_path")]
+    if sizes:
+        words = ", ".join(f"{name} {ours[name]} here, {theirs[name]} there" for name in sizes)
+        raise ValueError(f"init_from: inherited weights need a network of the supernet's own sizes, got {words}")
+    like = next(run.train.subset(slice(0, 2)).batches(2))[0]
+    supernet, space = network(there, run.dataset.classes).to(like.device), there.search_space
+    load_network(supernet, state)
+    alone = there.space.settings("space").make(run.space, run.dataset.classes).to(like.device)
+    inherit(supernet, space, space.parse(run.config.arch), alone, run.space, like)
+    found = run.net.load_state_dict(alone.state_dict(), strict=False)
+    kinds = (nn.modules.batchnorm._BatchNorm, AuxiliaryHead)  # which one of the two may not have
+    modules = [*run.net.named_modules(), *alone.named_modules()]
+    free = {f"{name}." for name, module in modules if isinstance(module, kinds)}
+    lost = [k for k in (*found.missing_keys, *found.unexpected_keys) if not any(map(k.startswith, free))]
+    if lost:
+        raise ValueError(f"init_from: the network of {run.config.space.name} alone has other weights: {lost[0]}")
