@@ -9,8 +9,8 @@ takes it; the memory follows what autograd keeps of the cells.
 The paper has memory 1, .50, .29, .17 at batch 64, and time 1, .30, .12, .08 with batches grown 1, 2, 4, 8 fold
 (`--grow`); twelve operations in place of seven cost it 1.17 times as long.
 Measure: whole steps, architecture and weights, at architecture parameters drawn anew for each; each case is a process
-of its own (memory is a property of a process, counted above what it holds behind a step on two images), and the processes
-take turns, one step each. The fastest of `repeats` counts; all steps are summed.
+of its own (memory is a property of a process, counted above what it holds behind a step on two images), and the
+processes take turns, one step each. The fastest of `repeats` counts; all steps are summed.
 
     python perf/differentiable.py [--steps 4] [--repeats 2] [--channels 16] [--cells 2] [--batch-size 32]
                                   [--image-size 32] [--grow] [--device cpu] [--clock wall]
