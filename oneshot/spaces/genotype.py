@@ -43,6 +43,8 @@ def read_genotype(text: str) -> Connections:
     found: dict[tuple[int, int, int], list[str]] = {site: [] for site in SITES}
     for kind, name in enumerate(("normal", "reduce")):
         for operation, node, source in _connections(fields[name], name):
+            if operation in found[kind, source, node]:
+                raise ValueError(f"{name} of a genotype: {operation} from {source} to node {node} stands twice")
             found[kind, source, node].append(operation)
         concat = list(fields[f"{name}_concat"]) if isinstance(fields[f"{name}_concat"], (list, tuple, range)) else None
         if concat != list(NODES):
