@@ -95,3 +95,8 @@ def test_from_a_search_to_a_network(run, tmp_path: Path, capsys: pytest.CaptureF
     printed = capsys.readouterr().out
     assert "looked at once, after the last epoch" in printed
     assert (tmp_path / "retrained.onnx").exists()
+
+
+def test_differentiable_methods(run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("methods.md")
+    assert capsys.readouterr().out.count("derived architecture") == 3

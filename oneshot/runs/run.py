@@ -139,7 +139,6 @@ def build(
     sampler = config.sampler.settings("sampler").make(space, config.seed)
     dataset = load(config.dataset, data_dir, config.image_size or None, device)
     train, valid = dataset.split(config.split, config.split_by)
-    train.check(recipe.augmentation)
     found = dataset.fingerprint(config.split, config.split_by)
     data = data_of(found, folder, accept_data)
     torch.manual_seed(config.seed)
@@ -147,9 +146,11 @@ def build(
     if folder is None or folder.commit is None:
         check_fit(net, space, train.shape, recipe.batch_size // distributed.world())
     method = config.method.settings("method").make(Setup(space, net, sampler, config.seed)).to(device)
-    learned = any(phase.images == "all" for phase in method.phases(recipe))
+    phases = method.phases(recipe)
+    for phase in phases:
+        train.check(phase.recipe.augmentation)
     split = resolved(dataset, config.split)
-    if learned and split in OWN_SPLITS and dataset.valid is dataset.test:
+    if any(p.images == "all" for p in phases) and split in OWN_SPLITS and dataset.valid is dataset.test:
         raise ValueError(f"images must be train with split {split}, whose validation images also test")
     _check_sampler(config, recipe, method, sampler)
     return Run(config, recipe, space, dataset, train, valid, net, method, sampler, found, folder, data)
