@@ -5,3 +5,4 @@ from oneshot.registry import METHODS
 METHODS.register("single-path", "oneshot.methods.single_path:SinglePathSettings")
 METHODS.register("darts", "oneshot.methods.darts:DartsSettings")
 METHODS.register("gdas", "oneshot.methods.gdas:GdasSettings")
+METHODS.register("msg-das", "oneshot.methods.msgdas:MsgDasSettings")

@@ -12,6 +12,7 @@ from oneshot.base.bounds import check_least
 from oneshot.gates import hard
 from oneshot.methods.architecture import Differentiable, refuse_forbidden
 from oneshot.methods.base import Setup, Step
+from oneshot.methods.gumbel import check_falling, one_hot, perturbed, temperature_at
 from oneshot.space import Space
 
 
@@ -33,11 +34,7 @@ class GdasSettings:
 
     def __post_init__(self) -> None:
         check_least(self, arch_learning_rate=0, arch_weight_decay=0)
-        if not 0 < self.last_temperature <= self.temperature:
-            raise ValueError(
-                f"temperature must fall to a last_temperature above 0, got {self.temperature} and "
-                f"{self.last_temperature}"
-            )
+        check_falling(self)
 
     def make(self, setup: Setup) -> Gdas:
         refuse_forbidden("gdas", setup)
@@ -63,17 +60,5 @@ class Gdas(Differentiable):
 
     def sample(self, rng: np.random.Generator, progress: float) -> list[Tensor]:
         """One-hot vectors whose gradients are those of the softmax (equation 4), one a decision."""
-        s = self.settings
-        temperature = s.temperature + (s.last_temperature - s.temperature) * progress
-        return [one_hot(((a.log_softmax(0) + noise(a, rng)) / temperature).softmax(0)) for a in self.alphas]
-
-
-def noise(like: Tensor, rng: np.random.Generator) -> Tensor:
-    """Standard Gumbel noise."""
-    return torch.from_numpy(rng.gumbel(size=like.shape)).to(like)
-
-
-def one_hot(soft: Tensor) -> Tensor:
-    """The largest of a vector as one-hot, which passes gradients to the vector (straight-through)."""
-    drawn = torch.zeros_like(soft).index_fill(0, soft.detach().argmax(), 1.0)
-    return drawn + (soft - soft.detach())
+        temperature = temperature_at(self.settings, progress)
+        return [one_hot(perturbed(alpha, rng, temperature).softmax(0)) for alpha in self.alphas]
