@@ -58,6 +58,31 @@ def hard(space: Space, one_hots: Sequence[Tensor]) -> Gates:
     )
 
 
+ENGINES = ("first", "half", "last", "all")
+"""Which cells of each kind are engines (EnTranNAS, Table 1)."""
+
+
+def engines(cell_sites: Sequence[tuple[int, ...]], which: str = "first") -> tuple[bool, ...]:
+    """Whether each cell of a network is an engine, given its `cell_sites`: cells that obey the same are of one kind.
+
+    Of each kind the first, the first half rounded up, the last or all; ValueError for another word.
+    """
+    if which not in ENGINES:
+        raise ValueError(f"engine cells must be one of {', '.join(ENGINES)}, got {which!r}")
+    found = [False] * len(cell_sites)
+    for kind in set(cell_sites):
+        cells = [number for number, sites in enumerate(cell_sites) if sites == kind]
+        half = (len(cells) + 1) // 2
+        for number in {"first": cells[:1], "half": cells[:half], "last": cells[-1:], "all": cells}[which]:
+            found[number] = True
+    return tuple(found)
+
+
+def in_cells(cell_sites: Sequence[tuple[int, ...]], each: Sequence[Gates]) -> PerCell:
+    """Of gates for all sites of the space, one set for each cell of a network, those that the cell obeys."""
+    return PerCell(tuple(gates[site] for site in sites) for sites, gates in zip(cell_sites, each, strict=True))
+
+
 def of_cells(gates: AnyGates, sites: int, cells: int) -> list[Gates]:
     """The gates of each cell: one set that all share, or one for each; ValueError for any other number of them."""
     sets = list(gates) if isinstance(gates, PerCell) else [gates] * cells

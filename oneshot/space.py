@@ -9,13 +9,18 @@ from functools import cached_property, wraps
 from itertools import product
 from math import prod
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from oneshot.cost import Cost, counted_alone
 from oneshot.registry import SKELETONS
 
+if TYPE_CHECKING:
+    import numpy as np
+
 Arch = tuple[int, ...]
 """One option index a decision."""
+Graph = Sequence[tuple[str, str, str]]
+"""(source node, target node, operation) of each connection; an operation without a name passes on what it gets."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,11 @@ class Space(ABC):
         return type(self).allows is Space.allows
 
     @property
+    def derives(self) -> bool:
+        """Whether `strongest` finds an architecture that is allowed, whatever the numbers."""
+        return self.is_product or type(self).strongest is not Space.strongest
+
+    @property
     def is_enumerable(self) -> bool:
         """Whether all of it fits in memory as a list."""
         return self.size <= 1_000_000
@@ -100,6 +110,14 @@ class Space(ABC):
         """Every allowed architecture, in lexicographic order of the option indices."""
         every = product(*(range(len(decision.options)) for decision in self.decisions))
         return (arch for arch in every if self.allows(arch))
+
+    def propose(self, rng: np.random.Generator) -> Arch:
+        """A draw of which all that the space allows is equally likely; what it does not allow is drawn again."""
+        return tuple(rng.integers(self._counts).tolist())
+
+    @cached_property
+    def _counts(self) -> tuple[int, ...]:
+        return tuple(len(decision.options) for decision in self.decisions)
 
     def allows(self, arch: Arch) -> bool:
         """Whether this is an architecture of the space: one valid option index a decision."""
@@ -170,6 +188,10 @@ class Space(ABC):
             found.append(max(allowed or range(len(vector)), key=vector.__getitem__))
         return tuple(found)
 
+    def graphs(self, options: Sequence[Sequence[str]]) -> dict[str, Graph]:
+        """The graph of each cell by its title, given the options at each site; none where sites are no edges."""
+        return {}
+
     def facts(self, arch: Arch) -> dict[str, float]:
         """Training-free numbers of an architecture that serve as trivial predictors of its accuracy.
 
@@ -181,10 +203,11 @@ class Space(ABC):
         cost = self.cost(arch)
         return {"parameters": float(cost.params), "multiply_adds": cost.mflops}
 
-    def cost(self, arch: Arch, **size: int) -> Cost:
+    def cost(self, arch: Arch, **size: Any) -> Cost:
         """Parameters and multiply-adds of the stand-alone network; a size that is not given is the published one's.
 
-        Sizes are those of `oneshot.cost.SIZES`; one that the space's networks do not have plays no part. By default
-        they are counted on the network that the space is registered with. ValueError where it is not.
+        Sizes are those of `oneshot.cost.SIZES`; one that the space's networks do not have plays no part, and a space
+        may know more settings of its network. By default they are counted on the network that the space is registered
+        with. ValueError where it is not.
         """
         return counted_alone(self, self.check(arch), **size)

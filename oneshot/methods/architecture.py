@@ -36,11 +36,11 @@ class Differentiable(Method):
 
 
 def refuse_forbidden(method: str, setup: Setup) -> None:
-    """ValueError for a space in which decisions cannot be derived one by one, with those where they can."""
-    if not setup.space.is_product:
+    """ValueError for a space with no rule that derives an architecture, with those that have one."""
+    if not setup.space.derives:
         from oneshot.registry import SPACES
 
-        can = [name for name, space in SPACES.items() if space.is_product]
+        can = [name for name, space in SPACES.items() if space.derives]
         raise ValueError(
             f"{method} derives every decision by itself, and {setup.space.name} forbids some combinations; "
             f"it can search {', '.join(can)}"

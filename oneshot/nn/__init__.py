@@ -11,6 +11,6 @@ CONTEXTS.register("split", "oneshot.nn.contexts.split:SplitSettings")
 
 OPERATIONS.register("nasbench201", "oneshot.nn.operations:NasBench201Operations")
 OPERATIONS.register("nasbench101", "oneshot.nn.sliced:NasBench101Operations")
-OPERATIONS.register("nasnet", "oneshot.nn.separable:NasNetOperations")
+OPERATIONS.register("nasnet", "oneshot.nn.separable:CellOperations")
 OPERATIONS.register("inverted-residuals", "oneshot.nn.mobile:InvertedResiduals")
 OPERATIONS.register("shuffles", "oneshot.nn.shuffle:Shuffles")

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot.nn.norm import BatchNorm
-from oneshot.nn.operations import Conv, Operations, Pool, Prepared, Skip, Zero
-from oneshot.spaces.nasnet import SEPARABLE
+from oneshot.nn.operations import Conv, Operations, Pool, Prepared, ReluConvNorm, Skip, Zero
+from oneshot.nn.pooling import average_pool
+from oneshot.spaces.cell_operations import AVERAGE, FACTORED, FULL, MAXIMUM, NONE, SEPARABLE, SKIP
 
 
 class Separable(Prepared):
@@ -56,31 +57,79 @@ class FactorizedReduce(Prepared):
         return self.norm(torch.cat((self.even(x), self.odd(x[:, :, 1:, 1:])), 1))
 
 
+class Factored(Prepared):
+    """ReLU, a convolution 1 x k, one k x 1 behind it, BatchNorm; each halves one side where the stride is 2."""
+
+    prepare = staticmethod(F.relu)
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, affine: bool = True) -> None:
+        super().__init__()
+        pad = kernel // 2
+        self.row = nn.Conv2d(channels_in, channels_out, (1, kernel), (1, stride), (0, pad), bias=False)
+        self.column = nn.Conv2d(channels_out, channels_out, (kernel, 1), (stride, 1), (pad, 0), bias=False)
+        self.norm = BatchNorm(channels_out, affine=affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.column(self.row(x)))
+
+
+class NormedAverage(Prepared):
+    """3x3 average pooling that keeps the size, shared by all edges that leave a node, and BatchNorm."""
+
+    prepare = staticmethod(average_pool)
+
+    def __init__(self, channels: int, affine: bool = False) -> None:
+        super().__init__()
+        self.norm = BatchNorm(channels, affine=affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x)
+
+
 @dataclass(frozen=True)
-class NasNetOperations:
-    """The eight operations of the NASNet-like space.
+class CellOperations:
+    """The operations of DARTS's cells, the extended ones of EnTranNAS and those of VAENAS.
 
     Args:
         affine: BatchNorm's
+        pool_norm: BatchNorm behind pooling
     """
 
     affine: bool = False
+    pool_norm: bool = False
 
     def make(self) -> Operations:
-        return nasnet(self.affine)
+        return cells(self.affine, self.pool_norm)
 
 
-def nasnet(affine: bool) -> Operations:
-    """The eight operations of the NASNet-like space, pooling without BatchNorm; `affine` is BatchNorm's."""
+def cells(affine: bool, pool_norm: bool = False) -> Operations:
+    """The operations of cells, see `CellOperations`."""
     table: Operations = {
-        "none": lambda c_in, c_out, stride: Zero(),
-        "avg_pool_3x3": lambda c_in, c_out, stride: (
-            Pool(c_in) if stride == 1 else nn.AvgPool2d(3, stride, 1, count_include_pad=False)
-        ),
-        "max_pool_3x3": lambda c_in, c_out, stride: nn.MaxPool2d(3, stride, 1),
-        "skip_connect": lambda c_in, c_out, stride: Skip() if stride == 1 else FactorizedReduce(c_in, c_out, affine),
+        NONE: lambda c_in, c_out, stride: Zero(),
+        AVERAGE: lambda c_in, c_out, stride: _average(c_in, stride, pool_norm, affine),
+        MAXIMUM: lambda c_in, c_out, stride: _normed(nn.MaxPool2d(3, stride, 1), c_in, pool_norm, affine),
+        SKIP: lambda c_in, c_out, stride: Skip() if stride == 1 else FactorizedReduce(c_in, c_out, affine),
     }
-    return table | {
+    separable = {
         name: partial(Separable, kernel=kernel, number=number, dilation=1 if number > 1 else 2, affine=affine)
         for name, (kernel, number) in SEPARABLE.items()
     }
+    full = {
+        name: lambda c_in, c_out, stride, kernel=kernel: ReluConvNorm(c_in, c_out, kernel, stride, affine)
+        for name, kernel in FULL.items()
+    }
+    factored = {
+        name: lambda c_in, c_out, stride, kernel=kernel: Factored(c_in, c_out, kernel, stride, affine)
+        for name, kernel in FACTORED.items()
+    }
+    return table | separable | full | factored
+
+
+def _average(channels: int, stride: int, norm: bool, affine: bool) -> nn.Module:
+    if stride > 1:
+        return _normed(nn.AvgPool2d(3, stride, 1, count_include_pad=False), channels, norm, affine)
+    return NormedAverage(channels, affine) if norm else Pool(channels)
+
+
+def _normed(pooling: nn.Module, channels: int, norm: bool, affine: bool) -> nn.Module:
+    return nn.Sequential(pooling, BatchNorm(channels, affine=affine)) if norm else pooling

@@ -25,13 +25,12 @@ class Uniform(Sampler):
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self._counts = np.array([len(decision.options) for decision in space.decisions])
 
     def draw(self, n: int, rng: np.random.Generator) -> list[Arch]:
         archs: list[Arch] = []
         rejected = 0
         while len(archs) < n:
-            arch = tuple(rng.integers(self._counts).tolist())
+            arch = self.space.propose(rng)
             if self.space.allows(arch):
                 archs.append(arch)
             else:

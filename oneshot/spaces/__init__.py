@@ -4,9 +4,10 @@ Larger spaces come before their restrictions, so that the first that parses a st
 """
 
 from oneshot.registry import register_space
+from oneshot.spaces import darts
 from oneshot.spaces.fairnas import ALL as FAIRNAS
 from oneshot.spaces.nasbench101 import ALL as NASBENCH101
-from oneshot.spaces.nasbench201 import ALL, CONV, NO_ZERO
+from oneshot.spaces.nasbench201 import ALL, CONV, INTO, NO_ZERO
 from oneshot.spaces.nasnet import ALL as NASNET
 from oneshot.spaces.shufflenet import ALL as SHUFFLENET
 from oneshot.spaces.subsets import Subsets
@@ -17,4 +18,7 @@ register_space(NASBENCH101, "oneshot.supernets.nasbench101:NasBench101Skeleton")
 register_space(FAIRNAS, "oneshot.supernets.fairnas:FairNasSkeleton")
 register_space(SHUFFLENET, "oneshot.supernets.shufflenet:ShuffleNetSkeleton")
 register_space(NASNET, "oneshot.supernets.nasnet:NasNetSkeleton")
-register_space(Subsets.of(ALL, "nasbench201-any"), "oneshot.supernets.nasbench201:NasBench201Skeleton")
+for space in (Subsets.of(ALL, "nasbench201-any"), Subsets.of(ALL, "nasbench201-subsets", INTO)):
+    register_space(space, "oneshot.supernets.nasbench201:NasBench201Skeleton")
+for space in (darts.EXTENDED_SUBSETS, darts.SUBSETS, darts.EXTENDED_ALL, darts.ALL):
+    register_space(space, "oneshot.supernets.darts:DartsSkeleton")

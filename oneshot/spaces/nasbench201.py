@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise, product
 from typing import ClassVar
 
 from oneshot.cost import Cost
-from oneshot.space import Arch, Decision, Space
+from oneshot.space import Arch, Decision, Graph, Space
 
 NONE, SKIP, CONV1, CONV3, POOL = OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 KERNEL_PIXELS = {CONV1: 1, CONV3: 9}
@@ -17,6 +17,8 @@ CONVOLUTIONS = tuple(KERNEL_PIXELS)
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """(source node, target node) of each decision, in the order of the strings; node 0 is the input, node 3 the output."""
+INTO = tuple(target for _, target in EDGES)
+"""The node that each edge leads into."""
 
 PATHS = tuple(
     tuple(EDGES.index(edge) for edge in pairwise(nodes)) for nodes in ((0, 3), (0, 1, 3), (0, 2, 3), (0, 1, 2, 3))
@@ -71,6 +73,11 @@ class NasBench201(Space):
         """0, 1, 2 for at most one, two, three convolutions on a live path; None without a live path."""
         convolutions = live_convolutions(self.operations(arch))
         return None if convolutions is None else max(convolutions - 1, 0)
+
+    def graphs(self, options: Sequence[Sequence[str]]) -> dict[str, Graph]:
+        names = ("input", "1", "2", "output")
+        edges = zip(EDGES, options, strict=True)
+        return {"cell": [(names[a], names[b], o) for (a, b), operations in edges for o in operations if o != NONE]}
 
     def facts(self, arch: Arch) -> dict[str, float]:
         operations = self.operations(arch)

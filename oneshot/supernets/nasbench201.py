@@ -168,6 +168,11 @@ class NasBench201Net(nn.Module):
         """Logits [B, classes] of images [B, 3, H, W], float, normalised; H and W divisible by four."""
         return self.features(Feature(x), gates).whole()
 
+    @property
+    def cell_sites(self) -> tuple[tuple[int, ...], ...]:
+        """The sites that each cell obeys: all of them."""
+        return (tuple(range(len(EDGES))),) * sum(isinstance(block, Cell) for block in self.blocks)
+
     def features(self, x: Feature, gates: AnyGates) -> Feature:
         """`forward` as steps of which architectures that begin alike may share the results."""
         cells = [block for block in self.blocks if isinstance(block, Cell)]

@@ -220,7 +220,7 @@ def test_bad_predict(run: Path, options: str, words: list[str], capsys: pytest.C
     ("options", "words"),
     [
         ("--preset papr", ["no preset 'papr'"]),
-        ("--space darts", ["no search space 'darts'"]),
+        ("--space hnas", ["no search space 'hnas'"]),
         ("--sampler fairest", ["no sampler 'fairest'; there are uniform, fair, balanced"]),
         ("--method adam", ["no method 'adam'; there are single-path, darts"]),
         ("--split third", ["no split 'third'"]),

@@ -18,12 +18,8 @@ MAKERS = {
     for name in SAMPLERS
 }
 REFUSED = {
-    ("fair", "nasbench101"): "forbids some",
-    ("balanced", "nasbench101"): "enumerates its space",
-    ("balanced", "fairnas"): "enumerates its space",
-    ("balanced", "shufflenet"): "enumerates its space",
-    ("balanced", "nasnet"): "enumerates its space",
-    ("balanced", "nasbench201-any"): "enumerates its space",
+    **{("fair", name): "forbids some" for name, space in SPACES.items() if not space.is_product},
+    **{("balanced", name): "enumerates its space" for name, space in SPACES.items() if not space.is_enumerable},
 } | {("exact-edges", name): "draws NAS-Bench-101 cells" for name in SPACES if name != "nasbench101"}
 PAIRS = [(make, space) for make in MAKERS for space in SPACES]
 

@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 
 from oneshot.nn.operations import Skip, Zero
-from oneshot.nn.separable import FactorizedReduce, Separable, nasnet
-from oneshot.spaces.nasnet import DIL3
+from oneshot.nn.separable import FactorizedReduce, Separable, cells
+from oneshot.spaces.cell_operations import DIL3
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -21,7 +21,7 @@ def test_separable_equals_its_layers_written_out(stride: int) -> None:
 
 
 def test_a_dilated_convolution_reaches_as_far_as_it_says() -> None:
-    operation = nasnet(affine=False)[DIL3](1, 1, 1).eval()
+    operation = cells(affine=False)[DIL3](1, 1, 1).eval()
     with torch.no_grad():
         for p in operation.parameters():
             p.fill_(1.0)
@@ -45,7 +45,7 @@ def test_factorized_reduce_reads_even_and_odd_pixels() -> None:
 @pytest.mark.parametrize("stride", [1, 2])
 def test_every_operation_keeps_or_halves_the_image(stride: int) -> None:
     x = torch.randn(2, 4, 8, 8)
-    for name, make in nasnet(affine=True).items():
+    for name, make in cells(affine=True).items():
         operation = make(4, 4, stride)
         if isinstance(operation, Zero):
             continue
@@ -55,5 +55,5 @@ def test_every_operation_keeps_or_halves_the_image(stride: int) -> None:
 
 
 def test_average_pooling_does_not_count_the_border() -> None:
-    pool = nasnet(affine=False)["avg_pool_3x3"](1, 1, 2)
+    pool = cells(affine=False)["avg_pool_3x3"](1, 1, 2)
     assert torch.equal(pool(torch.ones(1, 1, 4, 4)), torch.ones(1, 1, 2, 2))

@@ -8,21 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneshot.spaces.nasnet import (
-    ALL,
-    EDGES,
-    NODES,
-    NONE,
-    OPERATIONS,
-    SEP3,
-    SKIP,
-    NasNet,
-    cost,
-    layout,
-    live_edges,
-    nasnet,
-    used_inputs,
-)
+from oneshot.spaces.cell_operations import SEP3, SKIP, cost
+from oneshot.spaces.cell_operations import VAENAS as OPERATIONS
+from oneshot.spaces.cells import EDGES, NODES, NONE, layout, live_edges, used_inputs
+from oneshot.spaces.nasnet import ALL, NasNet, nasnet
 
 ARCHS = st.tuples(*[st.integers(0, 7)] * 28)
 THIN = st.tuples(*[st.sampled_from((0, 0, 0, 3, 4))] * 28)
@@ -182,5 +171,6 @@ def test_cost_by_hand() -> None:
     for before, width, side in ((6, 2, 8), (8, 4, 4), (16, 8, 2)):
         params += before * width + 2 * width + 2 * (9 * width + width * width + 2 * width)
         multiplies += (before * width + 2 * (9 * width + width * width)) * side**2
-    found = cost(tuple(operations), channels=2, cells=1, image_size=8)
+    connections = tuple(() if operation == NONE else (operation,) for operation in operations)
+    found = cost(connections, channels=2, cells=1, image_size=8)
     assert (found.params, found.mflops) == (params, multiplies / 1e6)

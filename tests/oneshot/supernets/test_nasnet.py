@@ -18,7 +18,8 @@ from oneshot.gates import fixed, mixture
 from oneshot.methods.single_path import SinglePath
 from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.space import Arch
-from oneshot.spaces.nasnet import ALL, EDGES, layout, live_edges, nasnet
+from oneshot.spaces.cells import EDGES, layout, live_edges
+from oneshot.spaces.nasnet import ALL, nasnet
 from oneshot.supernets.nasnet import NasNetNet, NasNetSkeleton
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
