@@ -6,3 +6,4 @@ METHODS.register("single-path", "oneshot.methods.single_path:SinglePathSettings"
 METHODS.register("darts", "oneshot.methods.darts:DartsSettings")
 METHODS.register("gdas", "oneshot.methods.gdas:GdasSettings")
 METHODS.register("msg-das", "oneshot.methods.msgdas:MsgDasSettings")
+METHODS.register("hm-nas", "oneshot.methods.hmnas:HmNasSettings")

@@ -94,10 +94,11 @@ def build(
     sampler = config.sampler.settings("sampler").make(space, config.seed)
     dataset = load(config.dataset, data_dir, config.image_size or None, device)
     train, valid = dataset.split(config.split)
-    train.check(recipe.augmentation)
     torch.manual_seed(config.seed)
     net = network(config, dataset.classes).to(device, memory_format=torch.channels_last)  # pyright: ignore
     method = config.method.settings("method").make(Setup(space, net, sampler, config.seed)).to(device)
+    for phase in method.phases(recipe):
+        train.check(phase.recipe.augmentation)
     _check_sampler(config, recipe, method, sampler)
     return Run(config, recipe, space, dataset, train, valid, net, method, sampler, folder)
 
