@@ -17,9 +17,13 @@ from oneshot.methods.architecture import refuse_forbidden
 from oneshot.methods.base import Method, Setup, Step, Target
 from oneshot.methods.masks import Masks, maskable, nodes_of
 from oneshot.methods.phases import Phase
+from oneshot.methods.stages import Searched, write
 from oneshot.space import Arch, Space
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oneshot.data.source import ImageSource
     from oneshot.training.recipe import Recipe
 
 START = 1e-3
@@ -99,7 +103,7 @@ class HmNasSettings:
 class HmNas(Method):
     """See `HmNasSettings`. A zero among the options takes no part: what is masked is nothing.
 
-    From the first step of fine-tuning on, `inherited` are the weights before what is masked was set to zero.
+    From the first step of fine-tuning on, `inherited` are all weights as the masks have learned on them.
     """
 
     def __init__(self, space: Space, net: nn.Module, settings: HmNasSettings | None = None, seed: int = 0) -> None:
@@ -127,8 +131,8 @@ class HmNas(Method):
             rates = (self.masks.weights, s.mask_learning_rate), (own, s.arch_mask_learning_rate)
             groups = [{"params": list(params), "lr": rate, "first": rate} for params, rate in rates]
             self.masking = Target(torch.optim.Adam(groups))
-            for number, weight in enumerate(weights):
-                self.inherited.register_buffer(str(number), torch.zeros_like(weight))
+            for number, p in enumerate(net.parameters()):
+                self.inherited.register_buffer(str(number), torch.zeros_like(p))
 
     def phases(self, recipe: Recipe) -> Sequence[Phase]:
         s = self.settings
@@ -196,6 +200,15 @@ class HmNas(Method):
         )
         return empty if self.space.allows(empty) else arch
 
+    def report(self, net: nn.Module, images: ImageSource, folder: Path) -> None:
+        """What each stage keeps, see `oneshot.methods.stages`."""
+        if self.masks is not None:
+            write(self, net, images, folder)
+
+    def network(self, net: nn.Module, images: Tensor) -> Searched:
+        """What is unmasked of a network and nothing else; `images` are any that it takes."""
+        return Searched(net, self.searched(), images)
+
     def facts(self) -> dict[str, float]:
         if self.masks is None:
             return {}
@@ -240,7 +253,7 @@ class HmNas(Method):
         kept = [(p, mask) for (p, _), mask in zip(self._masked(step), self.masks.kept_weights(), strict=True)]
         with torch.no_grad():
             if step.progress == 0:
-                for (p, _), inherited in zip(kept, self.inherited.buffers(), strict=True):
+                for p, inherited in zip(step.module.parameters(), self.inherited.buffers(), strict=True):
                     inherited.copy_(p)
             for p, mask in kept:
                 p.mul_(mask)

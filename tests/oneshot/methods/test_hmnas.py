@@ -309,7 +309,8 @@ def test_masked_weights_stay_zero_through_momentum_and_decay(optimizer: str, few
         for p, mask in zip(maskable(one.net), kept, strict=True):
             assert not p[~mask].any()
             assert bool(p[mask].all())
-    weights, inherited = maskable(one.net), list(one.method.inherited.buffers())
+    old = dict(zip(one.net.parameters(), one.method.inherited.buffers(), strict=True))
+    weights, inherited = maskable(one.net), [old[p] for p in maskable(one.net)]
     kept = one.method.masks.kept_weights()
     assert all(bool(old[~mask].all()) for old, mask in zip(inherited, kept, strict=True))
     triples = zip(weights, inherited, kept, strict=True)
