@@ -33,6 +33,10 @@ class Setup:
     seed: int = 0
 
 
+class CannotSearch(ValueError):
+    """The space, or its network, is none that a method can search."""
+
+
 class Target:
     """Parameters that losses are learned by, and the optimiser that moves them."""
 

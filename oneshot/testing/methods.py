@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from oneshot.methods.base import CannotSearch
 from oneshot.registry import METHODS
 from oneshot.runs.config import Chosen, Config
 from oneshot.runs.folder import RunFolder
@@ -22,21 +24,24 @@ RECIPE = Recipe(epochs=2, batch_size=216, learning_rate=0.05, shift=0, flip=Fals
 
 
 class MethodContract:
-    """Of the registered method called `name`, on two epochs of digits with a small network of `space`."""
+    """Of the registered method called `name`, on two epochs of digits with a small network.
+
+    It is of `space`, or of the first of `others` for a method that cannot search it.
+    """
 
     space = Chosen("nasbench201", {"channels": 2, "cells": 1})
+    others = (Chosen("nasbench201-subsets", {"channels": 2, "cells": 1}),)
     recipe = RECIPE
     brief: Mapping[str, Mapping[str, Any]] = {}
     """By a method's name, settings with which two epochs are enough for it."""
 
     def run(self, name: str, folder: RunFolder | None = None, **settings: Any) -> Run:
-        config = Config(
-            space=self.space,
-            method=Chosen(name, {**self.brief.get(name, {}), **settings}),
-            dataset="digits",
-            split="half",
-        )
-        return build(config, self.recipe, folder=folder)
+        own = {**self.brief.get(name, {}), **settings}
+        for space in (self.space, *self.others):
+            config = Config(space=space, method=Chosen(name, own), dataset="digits", split="half")
+            with suppress(CannotSearch):
+                return build(config, self.recipe, folder=folder)
+        raise AssertionError(f"{name} can search none of {', '.join(s.name for s in (self.space, *self.others))}")
 
     def trained(self, run: Run, folder: RunFolder | None = None) -> None:
         train(run.net, run.method, run.train, run.valid, run.recipe, run.config.seed, folder)
@@ -62,6 +67,15 @@ class MethodContract:
         run = self.run(name)
         found = run.method.derive()
         assert found is None or run.space.allows(found)
+
+    def test_derives_what_the_space_allows_whatever_it_has_learned(self, name: str) -> None:
+        run = self.run(name)
+        for scale in (1e-3, 1.0, 30.0, 1000.0):
+            with torch.no_grad():
+                for p in run.method.parameters():
+                    p.normal_(std=scale)
+            found = run.method.derive()
+            assert found is None or run.space.allows(found)
 
     def test_the_same_seed_gives_the_same(self, name: str) -> None:
         one, other = self.run(name), self.run(name)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from oneshot.data.source import Images
 from oneshot.gates import PerCell, hard, mixture
 from oneshot.methods.base import Method, Step, Target
-from oneshot.methods.gdas import Gdas, one_hot
+from oneshot.methods.gdas import Gdas
+from oneshot.methods.gumbel import one_hot
 from oneshot.methods.phases import Phase
 from oneshot.nn.norm import batch_norms
 from oneshot.space import Arch
