@@ -10,7 +10,7 @@ import docstring_parser
 
 from oneshot.base.settings import document as plain
 from oneshot.cli.options import Parser, with_files
-from oneshot.runs.config import PARTS, Config, chosen, configured, owner_of, settings_type
+from oneshot.runs.config import PARTS, Config, chosen, configured, owner_of, settings_type, usual_sampler
 from oneshot.runs.presets import PRESETS, preset, preset_values
 from oneshot.training.recipe import Recipe
 
@@ -29,6 +29,8 @@ def add_configuration(
     config, recipe = preset(asked.get("preset", default))
     if asked.get("method", config.method.name) != config.method.name:  # which may draw its architectures itself
         values.pop("sampler", None)
+    method = asked.get("method") or config.method.name
+    values.setdefault("sampler", usual_sampler(method))
     names = {part: asked.get(part) or chosen(values.get(part, getattr(Config(), part))).name for part in PARTS}
     for kind, made in ((Config, config), (Recipe, recipe)):
         group = to.add_argument_group({Config: "what runs", Recipe: "recipe"}[kind])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from oneshot.base.bounds import check_least
 from oneshot.gates import Gates
 from oneshot.methods import bilevel
-from oneshot.methods.architecture import refuse_forbidden
+from oneshot.methods.architecture import adam, refuse_forbidden
 from oneshot.methods.base import Method, Setup, Step, Target
 from oneshot.methods.masks import Masks, maskable, nodes_of
 from oneshot.methods.phases import Phase
@@ -117,11 +117,7 @@ class HmNas(Method):
         rng, sizes = torch.Generator().manual_seed(seed), [len(site) for site in self.wiring]
         self.alphas = nn.ParameterList(START * torch.randn(size, generator=rng) for size in sizes)
         self.betas = nn.ParameterList(START * torch.randn(len(sites), generator=rng) for sites in self.nodes if s.edges)
-        self.architecture = Target(
-            torch.optim.Adam(
-                [*self.alphas, *self.betas], s.arch_learning_rate, (0.5, 0.999), weight_decay=s.arch_weight_decay
-            )
-        )
+        self.architecture = adam([*self.alphas, *self.betas], s.arch_learning_rate, s.arch_weight_decay)
         self.masks: Masks | None = None
         self.inherited = nn.Module()
         if s.mask_epochs:
