@@ -58,6 +58,14 @@ def test_a_search_space_of_ones_own(run, tmp_path: Path, capsys: pytest.CaptureF
     assert (len(table), table.default_truth()) == (5, "digits_test")
 
 
+def test_cells(run, capsys: pytest.CaptureFixture[str]) -> None:
+    names = run("cells.md")
+    assert "<svg" in Path("darts-v2.svg").read_text()
+    assert "3349342" in capsys.readouterr().out
+    assert all(alpha.grad is not None and alpha.grad.any() for alpha in names["alphas"])
+    assert len(names["weighted"]) == 28
+
+
 def test_a_data_set_of_ones_own(run) -> None:
     run("own-data.md")
     assert {p.name for p in Path("runs").iterdir()} == {"mine", "pictures", "fairnas"}

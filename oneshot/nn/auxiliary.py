@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.operations import Conv
 
+BOX = 5
+"""Side of the boxes that the first layer averages."""
+
+
+class FourCorners(nn.Module):
+    """Averages of 2x2 overlapping boxes of 5x5, as DARTS's networks have them at 8x8 (CIFAR) and 7x7 (ImageNet)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        if min(height, width) <= BOX:
+            return F.adaptive_avg_pool2d(x, 2)
+        return F.avg_pool2d(x, BOX, (height - BOX, width - BOX))
+
 
 class AuxiliaryHead(nn.Module):
-    """Takes features [B, C, 8, 8] or larger; what it says in training is kept until somebody asks for it.
+    """Takes features [B, C, H, W]; what it says in training is kept until somebody asks for it.
 
     `weight` is that of its loss, 0.4 in DARTS's evaluation networks.
     """
@@ -18,7 +32,7 @@ class AuxiliaryHead(nn.Module):
         super().__init__()
         self.weight = weight
         self.layers = nn.Sequential(
-            nn.ReLU(), nn.AdaptiveAvgPool2d(2), Conv(channels, 128, 1), BatchNorm(128), nn.ReLU(),
+            nn.ReLU(), FourCorners(), Conv(channels, 128, 1), BatchNorm(128), nn.ReLU(),
             nn.Conv2d(128, 768, 2, bias=False), BatchNorm(768), nn.ReLU(), nn.Flatten(), nn.Linear(768, classes),
         )  # fmt: skip
         self._logits: Tensor | None = None

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from oneshot.gates import Gate, Gates
 from oneshot.nn.chance import DropPath
 from oneshot.nn.choice import ChoiceBlock
 from oneshot.nn.feature import Feature
-from oneshot.nn.operations import Operations, ReluConvNorm, Skip
+from oneshot.nn.mix import mixed
+from oneshot.nn.operations import Operations, ReluConvNorm, Skip, Zero
 from oneshot.spaces.cells import EDGES, INPUTS, NODES, used_inputs
 
 
@@ -42,11 +45,16 @@ class Cell(nn.Module):
         self.projections = nn.ModuleDict({str(node): projections[node] for node in used_inputs(edges)})
         self.shares, inner = settings.sharing, width // settings.bottleneck
         self.edges, self.into, self.out_of = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        named: dict[str, dict[str, None]] = {}  # of edges that share a block all options
+        for edge in edges:
+            named.setdefault(self._key(edge), {}).update(dict.fromkeys(options[edge]))
+        self.places = {edge: [list(named[self._key(edge)]).index(option) for option in options[edge]] for edge in edges}
         for edge in edges:
             source, target = EDGES[edge]
             stride = 2 if reduces and source in INPUTS else 1
             if self._key(edge) not in self.edges:
-                self.edges[self._key(edge)] = ChoiceBlock(options[edge], operations, inner, inner, stride)
+                block = ChoiceBlock(list(named[self._key(edge)]), operations, inner, inner, stride)
+                self.edges[self._key(edge)] = block
             if settings.bottleneck > 1 and str(source) not in self.into:
                 self.into[str(source)] = ReluConvNorm(width, inner, 1, 1, affine)
             if settings.bottleneck > 1 and str(target) not in self.out_of:
@@ -59,12 +67,16 @@ class Cell(nn.Module):
             given = inputs[node]
             assert given is not None
             nodes[node] = Feature(self.projections[str(node)](given.prepared(F.relu)))
-        sums, read, made = dict[int, Feature](), dict[int, Feature](), dict[tuple[int, int], Feature]()
+        own = {edge: self._of_block(edge, gates[edge]) for edge in live}
+        sums, read, made = dict[int, Feature](), dict[int, Feature](), dict[int, Feature]()
         for position, edge in enumerate(live):
             source, target = EDGES[edge]
             if source not in read:
                 read[source] = self._narrowed(source, nodes[source])
-            y = self._ran(edge, read[source], gates[edge], made)
+                if self.shares:
+                    made |= self._shared(read[source], {e: own[e] for e in live if EDGES[e][0] == source})
+            block = self._block(edge)
+            y = self._dropped(block, own[edge], made[edge] if self.shares else block.lazy(read[source], own[edge]))
             sums[target] = sums[target] + y if target in sums else y
             if all(EDGES[later][1] != target for later in live[position + 1 :]):
                 nodes[target] = self._widened(target, sums[target])
@@ -72,21 +84,27 @@ class Cell(nn.Module):
         like = next(value for value in results if value is not None)
         return Feature(torch.cat([torch.zeros_like(like) if value is None else value for value in results], 1))
 
-    def _ran(self, edge: int, x: Feature, gate: Gate, made: dict[tuple[int, int], Feature]) -> Feature:
-        """What an edge gives; where operations are shared, each is made once for all edges that leave its node."""
-        block, source = self._block(edge), EDGES[edge][0]
-        if not self.shares:
-            return self._dropped(block, gate, block.lazy(x, gate))
-        total: Feature | None = None
-        for option, weight in gate:
-            if not block.runs(((option, 1.0),)):
-                continue
-            if (source, option) not in made:
-                made[source, option] = Feature(block(x, ((option, 1.0),)))
-            y = made[source, option].times(weight)
-            total = y if total is None else total + y
-        assert total is not None
-        return self._dropped(block, gate, total)
+    def _of_block(self, edge: int, gate: Gate) -> Gate:
+        """A gate by the options of the edge's block, without zeros."""
+        options, places = self._block(edge).options, self.places[edge]
+        own = ((places[option], weight) for option, weight in gate)
+        return tuple((option, weight) for option, weight in own if not isinstance(options[option], Zero))
+
+    def _shared(self, x: Feature, gates: Mapping[int, Gate]) -> dict[int, Feature]:
+        """What edges that leave one node give: each operation is made once for all of them."""
+        block = self._block(next(iter(gates)))
+        options = sorted({option for gate in gates.values() for option, _ in gate})
+        made = {option: Feature(block(x, ((option, 1.0),))) for option in options}
+        learned = [edge for edge, gate in gates.items() if any(isinstance(weight, Tensor) for _, weight in gate)]
+        given: dict[int, Feature] = {}
+        if any(len(gates[edge]) > 1 for edge in learned):
+            used = sorted({option for edge in learned for option, _ in gates[edge]})
+            weights = [[dict(gates[edge]).get(option, 0.0) for option in used] for edge in learned]
+            sums = mixed([made[option].value for option in used], weights)
+            given = {edge: Feature(total) for edge, total in zip(learned, sums, strict=True)}
+        for edge in gates.keys() - given.keys():
+            given[edge] = reduce(add, (made[option].times(weight) for option, weight in gates[edge]))
+        return given
 
     def _dropped(self, block: ChoiceBlock, gate: Gate, y: Feature) -> Feature:
         """Identities are never dropped, as released."""

@@ -9,6 +9,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from oneshot.nn.cpu import RELU6
+from oneshot.nn.depthwise import Depthwise
 from oneshot.nn.feature import Feature, normalised_later
 from oneshot.nn.operations import Conv, ConvNorm, Operations
 
@@ -25,8 +26,7 @@ class InvertedResidual(nn.Module):
             raise ValueError(f"kernel must be odd and expansion positive, got {kernel} and {expansion}")
         hidden = channels_in * expansion
         self.expand = conv_norm(channels_in, hidden, 1) if expansion > 1 else None
-        depthwise = nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2, groups=hidden, bias=False)
-        self.depthwise = ConvNorm(depthwise)
+        self.depthwise = ConvNorm(Depthwise(hidden, kernel, stride))
         self.project = conv_norm(hidden, channels_out, 1)
         self.shortcut = stride == 1 and channels_in == channels_out
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oneshot.nn.depthwise import Depthwise
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.operations import Conv, Operations, Pool, Prepared, ReluConvNorm, Skip, Zero
 from oneshot.nn.pooling import average_pool
@@ -27,12 +28,9 @@ class Separable(Prepared):
         super().__init__()
         layers: list[nn.Module] = []
         for i in range(number):
-            padding = kernel // 2 * dilation
             layers += [nn.ReLU()] if i else []
             layers += [
-                nn.Conv2d(
-                    channels_in, channels_in, kernel, 1 if i else stride, padding, dilation, channels_in, bias=False
-                ),
+                Depthwise(channels_in, kernel, 1 if i else stride, dilation),
                 Conv(channels_in, channels_out if i + 1 == number else channels_in, 1),
                 BatchNorm(channels_out if i + 1 == number else channels_in, affine=affine),
             ]
@@ -54,7 +52,10 @@ class FactorizedReduce(Prepared):
         self.norm = BatchNorm(channels_out, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(torch.cat((self.even(x), self.odd(x[:, :, 1:, 1:])), 1))
+        odd, (height, width) = x[:, :, 1:, 1:], x.shape[2:]
+        if height % 2 or width % 2:
+            odd = F.pad(odd, (0, width % 2, 0, height % 2))
+        return self.norm(torch.cat((self.even(x), self.odd(odd)), 1))
 
 
 class Factored(Prepared):

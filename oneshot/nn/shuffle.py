@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from oneshot.nn.depthwise import Depthwise
 from oneshot.nn.mobile import conv_norm
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.operations import Operations
@@ -61,8 +62,7 @@ class Shuffle(nn.Module):
 
 
 def depthwise_norm(channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
-    return nn.Sequential(conv, BatchNorm(channels))
+    return nn.Sequential(Depthwise(channels, kernel, stride), BatchNorm(channels))
 
 
 @dataclass(frozen=True)

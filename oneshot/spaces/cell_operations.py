@@ -27,21 +27,20 @@ STEM = 3
 """Channels of the CIFAR stem for each of the first cell."""
 
 
-def weights(operation: str, width: int, halves: bool) -> tuple[int, int, int]:
-    """Of an operation: the weights of its convolutions, its BatchNorms, its multiply-adds a pixel that it gives."""
-    if operation == SKIP and halves:
-        return width * width, 1, width * width
-    if operation in SEPARABLE:
-        kernel, number = SEPARABLE[operation]
-        own = number * (kernel**2 * width + width * width)
-        return own, number, own
-    if operation in FULL:
-        own = FULL[operation] ** 2 * width * width
-        return own, 1, own
-    if operation in FACTORED:
+def layers(operation: str, width: int, halves: bool, side: int, after: int) -> tuple[int, int, int]:
+    """Of an operation from a side of its images to another: weights of convolutions, BatchNorms, multiply-adds."""
+    if operation in FACTORED:  # the first convolution halves one side alone
         half = FACTORED[operation] * width * width
-        return 2 * half, 1, (3 if halves else 2) * half  # the first of them halves one side only
-    return 0, 0, 0
+        return 2 * half, 1, half * after * (side + after)
+    own, norms = 0, 0
+    if operation in SEPARABLE:
+        kernel, norms = SEPARABLE[operation]
+        own = norms * (kernel**2 * width + width * width)
+    elif operation in FULL:
+        own, norms = FULL[operation] ** 2 * width * width, 1
+    elif operation == SKIP and halves:
+        own, norms = width * width, 1
+    return own, norms, own * after**2
 
 
 def cost(
@@ -68,9 +67,10 @@ def cost(
         multiplies += projections * side**2
         for edge in live:
             for operation in own[edge]:
-                convolutions, norms, each = weights(operation, width, reduces and EDGES[edge][0] in INPUTS)
+                halves = reduces and EDGES[edge][0] in INPUTS
+                convolutions, norms, products = layers(operation, width, halves, side if halves else after, after)
                 params += convolutions + 2 * width * norms
-                multiplies += each * after**2
+                multiplies += products
         before, last, side = last, len(NODES) * width, after
     classifier = last * classes + classes
     return Cost(params + classifier, (multiplies + classifier) / 1e6)

@@ -31,6 +31,7 @@ class Darts(NasNet):
     Supernets hold zero on every edge, and a mixture may use it; an architecture has it on all edges but two a node.
     """
 
+    encoding: ClassVar[str] = "oneshot.samplers.nodes:ByNode"
     variation: ClassVar[str] = "oneshot.search.nodes:ByNode"
 
     def parse(self, text: str) -> Arch:

@@ -17,6 +17,7 @@ from oneshot.nn.cpu.rows import (
     combined,
     convolved,
     convolves,
+    correlated,
     differentiable_once,
     gathered,
     is_rows,
@@ -29,6 +30,6 @@ from oneshot.nn.cpu.rows import (
 
 __all__ = [
     "LINEAR", "RELU", "RELU6", "Clamp", "Running", "Term", "as_rows", "box_mean", "channels", "combined", "convolved",
-    "convolves", "differentiable_once", "gathered", "is_rows", "normalised", "over_images", "repeats", "spread",
-    "without_loops",
+    "convolves", "correlated", "differentiable_once", "gathered", "is_rows", "normalised", "over_images", "repeats",
+    "spread", "without_loops",
 ]  # fmt: skip

@@ -168,6 +168,15 @@ def box_mean(x: Tensor, backward: bool = False) -> Tensor:
     return out
 
 
+def correlated(x: Tensor, grad: Tensor, side: int, dilation: int) -> Tensor:
+    """The gradient [C, 1, k, k] of a depthwise convolution's weights at stride 1, from those of its output."""
+    (images, width, *size), parts = x.shape, min(_parts(x), len(x))
+    each, sums = torch.empty(parts, side * side, width), torch.empty(side * side, width)
+    _run(_depthwise().correlate, parts, images, *size, width, side, dilation, x, grad, each)
+    _run(_kernels().total, parts, side * side * width, each, sums, team=False)
+    return sums.t().reshape(width, 1, side, side)
+
+
 def over_images(x: Tensor) -> Tensor:
     """The sum of the images, as one image; as a matrix product, which is many times faster than a sum."""
     _, width, *size = x.shape
@@ -209,6 +218,14 @@ def _winograd() -> Any:
     import oneshot.nn.cpu.winograd as winograd
 
     return winograd
+
+
+@cache
+def _depthwise() -> Any:
+    """Compiled when first asked for."""
+    import oneshot.nn.cpu.depthwise as depthwise
+
+    return depthwise
 
 
 @cache
