@@ -87,3 +87,8 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in DOCS.glob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_differentiable_methods(run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("methods.md")
+    assert capsys.readouterr().out.count("derived architecture") == 3
