@@ -73,8 +73,8 @@ def main() -> None:
             "time": round(seconds[name] / first_seconds, 3),
             "multiply_adds": round(told[name]["flops"] / first["flops"], 3),
             "memory": round(told[name]["mib"] / first["mib"], 3),
-            "paper_time_grown": None if CASES[name].paper_time is None else round(CASES[name].paper_time, 3),
-            "paper_memory": None if CASES[name].paper_memory is None else round(CASES[name].paper_memory, 3),
+            "paper_time_grown": rounded(CASES[name].paper_time),
+            "paper_memory": rounded(CASES[name].paper_memory),
         }
         for name in args.cases
     }
@@ -89,6 +89,10 @@ def main() -> None:
         "settings": vars(args),
         "machine": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},
     }))  # fmt: skip
+
+
+def rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 def measure(args: argparse.Namespace) -> tuple[dict[str, float], dict[str, dict[str, float]]]:

@@ -91,4 +91,4 @@ def test_links_between_pages_lead_somewhere() -> None:
 
 def test_differentiable_methods(run, capsys: pytest.CaptureFixture[str]) -> None:
     run("methods.md")
-    assert capsys.readouterr().out.count("derived architecture") == 3
+    assert capsys.readouterr().out.count("derived architecture") == 6

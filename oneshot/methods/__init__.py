@@ -3,7 +3,7 @@
 from oneshot.registry import METHODS
 
 METHODS.register("single-path", "oneshot.methods.single_path:SinglePathSettings")
-METHODS.register("random", "oneshot.methods.random_search:RandomSearchSettings")
+METHODS.register("random-search", "oneshot.methods.random_search:RandomSearchSettings")
 METHODS.register("darts", "oneshot.methods.darts:DartsSettings")
 METHODS.register("gdas", "oneshot.methods.gdas:GdasSettings")
 METHODS.register("snas", "oneshot.methods.snas:SnasSettings")

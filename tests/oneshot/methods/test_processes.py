@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-NAMES = ("random", "snas", "proxylessnas", "entrannas", "entrannas-dst")
+NAMES = ("random-search", "snas", "proxylessnas", "entrannas", "entrannas-dst")
 WORKER = (
     f"NAMES = {NAMES}"
     """

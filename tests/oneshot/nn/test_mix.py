@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from oneshot.nn.mix import mixed
 
@@ -17,12 +18,12 @@ def test_sums_and_gradients_are_those_written_out(is_last: bool) -> None:
     learned = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     rows = [[*learned[0]], [learned[1, 0], 0.0, learned[1, 2], 1.0], [0.0, *learned[2, 1:]]]
 
-    def gradients(sums: list) -> tuple:
-        loss = sum((k + 1) * y.square().sum() for k, y in enumerate(sums))
+    def gradients(sums: list[Tensor]) -> tuple[Tensor, ...]:
+        loss = torch.stack([(k + 1) * y.square().sum() for k, y in enumerate(sums)]).sum()
         return torch.autograd.grad(loss, (*images, learned))
 
     found = mixed(images, rows)
-    expected = [sum(w * x for w, x in zip(row, images, strict=True)) for row in rows]
+    expected = [torch.stack([w * x for w, x in zip(row, images, strict=True)]).sum(0) for row in rows]
     for got, wanted in zip((*found, *gradients(found)), (*expected, *gradients(expected)), strict=True):
         torch.testing.assert_close(got, wanted)
     assert all(y.is_contiguous(memory_format=memory) for y in found)
