@@ -99,4 +99,4 @@ def test_from_a_search_to_a_network(run, tmp_path: Path, capsys: pytest.CaptureF
 
 def test_differentiable_methods(run, capsys: pytest.CaptureFixture[str]) -> None:
     run("methods.md")
-    assert capsys.readouterr().out.count("derived architecture") == 3
+    assert capsys.readouterr().out.count("derived architecture") == 6

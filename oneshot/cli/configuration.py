@@ -10,7 +10,7 @@ import docstring_parser
 
 from oneshot.base.settings import document as plain
 from oneshot.cli.options import Parser, with_files
-from oneshot.runs.config import PARTS, Config, chosen, configured, owner_of, settings_type
+from oneshot.runs.config import PARTS, Config, chosen, configured, owner_of, settings_type, usual_sampler
 from oneshot.runs.presets import PRESETS, preset_values
 from oneshot.training.recipe import Recipe
 
@@ -30,6 +30,7 @@ def add_configuration(
     config, recipe = configured(values)
     if given.get("method", config.method.name) != config.method.name:  # which may draw its architectures itself
         values.pop("sampler", None)
+    values.setdefault("sampler", usual_sampler(given.get("method") or config.method.name))
     names = {part: given.get(part) or chosen(values.get(part, getattr(Config(), part))).name for part in PARTS}
     for kind, made in ((Config, config), (Recipe, recipe)):
         group = to.add_argument_group({Config: "what runs", Recipe: "recipe"}[kind])

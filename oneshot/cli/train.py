@@ -85,6 +85,7 @@ def _train(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], Non
     elif first:
         if run.sampler.learned() is not None:
             run.sampler.save(args.out / f"{config.sampler.name}.safetensors")
+        run.method.report(run.net, run.valid, args.out)
         found = run.method.derive()
         if found is not None:
             print(f"derived architecture: {run.space.format(found)}")

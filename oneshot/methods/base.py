@@ -17,6 +17,9 @@ from oneshot.samplers.base import Sampler
 from oneshot.space import Arch, Space
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oneshot.data.source import ImageSource
     from oneshot.training.recipe import Recipe
 
 
@@ -170,6 +173,9 @@ class Method(nn.Module, ABC):
     def derive(self) -> Arch | None:
         """The architecture that was found; None for a method that only trains a predictor."""
         return None
+
+    def report(self, net: nn.Module, images: ImageSource, folder: Path) -> None:
+        """Leave in the run folder what else there is to say of a trained network, given the validation images."""
 
     def facts(self) -> dict[str, float]:
         """What the metrics of an epoch say of it."""

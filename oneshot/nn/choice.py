@@ -12,6 +12,7 @@ from oneshot.nn.chance import Path
 from oneshot.nn.contexts.base import ALONE, Context, ContextWeights, Given
 from oneshot.nn.cpu import channels
 from oneshot.nn.feature import Feature, added, normalised_later, repeated
+from oneshot.nn.norm import is_watched
 from oneshot.nn.operations import Operations, Pool, Prepared, ReluConvNorm, Skip, Zero
 
 __all__ = ["ChoiceBlock", "Feature", "split", "split_if_due"]
@@ -135,7 +136,7 @@ def _applied(operation: nn.Module, x: Feature, shift: Tensor | None, scale: Tens
     shift = added(x.shift, shift)
     if shift is None:
         return repeated(operation, x.value if how is None else x.prepared(how), x.images)
-    if isinstance(operation, Skip):
+    if isinstance(operation, Skip) and not is_watched(operation):
         return Feature(x.value, shift=shift, images=x.images)
     if isinstance(operation, Pool):  # a constant's average is that constant
         pooled = x.prepared(operation.prepare)

@@ -131,6 +131,8 @@ def configured(values: Mapping[str, Any], recipe: bool = True) -> tuple[Config, 
     rest = dict(values)
     parts = {part: chosen(rest.pop(part)) for part in PARTS if part in rest}
     parts = {part: parts.get(part) or chosen(getattr(Config(), part)) for part in PARTS}
+    if "sampler" not in values:
+        parts["sampler"] = Chosen(usual_sampler(parts["method"].name))
     given: dict[str, dict[str, Any]] = {part: dict(parts[part].given) for part in PARTS}
     own = {f.name for f in fields(Config)} - set(PARTS)
     of_recipe = {f.name for f in fields(Recipe)} if recipe else set()
@@ -146,6 +148,11 @@ def configured(values: Mapping[str, Any], recipe: bool = True) -> tuple[Config, 
     return replace(config, **made_parts), made(
         Recipe, {key: rest[key] for key in rest if key in of_recipe}, "the recipe"
     )
+
+
+def usual_sampler(method: str) -> str:
+    """The sampler that a method takes where none is chosen: what its settings' type names as `sampler`, or uniform."""
+    return getattr(settings_type("method", method), "sampler", Config().sampler.name)
 
 
 def owner_of(setting: str, names: Mapping[str, str], others: list[str]) -> str:

@@ -59,6 +59,23 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # arXiv 1806.09055
     "darts": {"method": "darts", "split": "half", "epochs": 50, "batch_size": 64},
+    # Tan et al., section 4.2 and Table 1
+    "msg-das": {"method": "msg-das", "space": "darts", "split": "half", "epochs": 240, "batch_size": 128},
+    # arXiv 1909.00122, sections 4.1 and 4.2: three cells, here those of NAS-Bench-201 with any number of operations on
+    # an edge; the paper trains the supernet on 80% of the training images
+    "hm-nas": {
+        "method": "hm-nas",
+        "space": "nasbench201-subsets",
+        "channels": 36,
+        "cells": 1,
+        "epochs": 100,
+        "batch_size": 128,
+        "learning_rate": 0.1,
+        "all_images": True,
+        "fine_tune_cutout": 16,
+    },
+    # VAENAS, Algorithm 3, in the space of its appendix A.4, trained as DARTS is; the paper gives no rates of its search
+    "vaenas-g": {"method": "vaenas-g", "space": "nasnet", "split": "half", "epochs": 50, "batch_size": 64},
     # VAENAS-OS on NAS-Bench-101, whose networks have three stacks of three cells behind a stem of 128 channels; the
     # paper (appendix A.5) gives neither epochs nor batch nor rates for it, so they are those of "paper"
     "vaenas": {"space": "nasbench101", "channels": 128, "cells": 3, "sampler": "vae"},

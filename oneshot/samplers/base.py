@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """When a sampler wants to be told accuracies: after every so many epochs, of so many of its own draws."""
+    """When a sampler wants to be told accuracies: after every so many epochs, of so many of its candidates."""
 
     every: int
     samples: int
@@ -35,6 +35,10 @@ class Sampler(ABC):
     @abstractmethod
     def draw(self, n: int, rng: np.random.Generator) -> list[Arch]:
         """`n` architectures, a multiple of `group`; all randomness comes from `rng`."""
+
+    def candidates(self, n: int, rng: np.random.Generator) -> list[Arch]:
+        """The architectures whose accuracies one that learns is to be told; by default its own draws."""
+        return self.draw(n, rng)
 
     def learn(self, archs: Sequence[Arch], accuracies: Sequence[float] | np.ndarray) -> dict[str, float]:
         """Learn from accuracies in percent; what the metrics say of it."""

@@ -59,7 +59,15 @@ class ByNumbers(Sampler):
 
 
 def encoding_of(space: Space) -> Encoding:
-    """How samplers that learn and their uniform counterpart write architectures of this space."""
+    """How samplers that learn and their uniform counterpart write architectures of this space.
+
+    ValueError for a space that has no encoding.
+    """
+    if not space.encoding:
+        raise ValueError(
+            f"{space.name} has no encoding, by which a sampler that learns writes architectures: expected a reference "
+            f"such as {Space.encoding!r}, got {space.encoding!r}"
+        )
     return resolved(space.encoding)(space)
 
 

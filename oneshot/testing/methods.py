@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -16,6 +18,7 @@ from oneshot.runs.config import Chosen, Config
 from oneshot.runs.folder import RunFolder
 from oneshot.runs.run import Run, build, open_run, recorded
 from oneshot.training.course import Course
+from oneshot.training.feedback import Feedback
 from oneshot.training.loop import Training, train
 from oneshot.training.recipe import Recipe
 
@@ -31,16 +34,29 @@ class MethodContract:
     space = Chosen("nasbench201", {"channels": 2, "cells": 1})
     others = (Chosen("nasbench201-subsets", {"channels": 2, "cells": 1}),)
     recipe = RECIPE
+    brief: Mapping[str, Mapping[str, Any]] = {}
+    """By a method's name, settings with which two epochs are enough for it."""
 
     def run(self, name: str, folder: RunFolder | None = None, **settings: Any) -> Run:
+        own = {**self.brief.get(name, {}), **settings}
         for space in (self.space, *self.others):
-            config = Config(space=space, method=Chosen(name, settings), dataset="digits", split="half")
+            config = Config.of(space=space, method=Chosen(name, own), dataset="digits", split="half")
             with suppress(CannotSearch):
                 return build(config, self.recipe, folder=folder)
         raise AssertionError(f"{name} can search none of {', '.join(s.name for s in (self.space, *self.others))}")
 
     def trained(self, run: Run, folder: RunFolder | None = None) -> None:
-        train(run.net, run.method, run.train, run.valid, run.recipe, run.config.seed, folder)
+        seed, told = run.config.seed, self.feedback(run)
+        train(run.net, run.method, run.train, run.valid, run.recipe, seed, folder, feedback=told)
+
+    def training(self, run: Run) -> Training:
+        return Training(run.net, run.method, run.train, run.valid, self.recipe, feedback=self.feedback(run))
+
+    def feedback(self, run: Run) -> Feedback | None:
+        """What a sampler that learns is told: accuracies that are larger the later the options are."""
+        if run.sampler.plan is None:
+            return None
+        return Feedback(run.sampler, lambda archs: np.array([float(sum(arch)) for arch in archs]))
 
     def test_its_settings_refuse_what_cannot_be(self, name: str) -> None:
         with pytest.raises(ValueError, match="has no setting 'nonsense'"):
@@ -86,13 +102,13 @@ class MethodContract:
         epochs = Course.of(whole.method.phases(self.recipe)).epochs
         for stop in range(1, epochs):
             first, second = self.run(name), self.run(name)
-            before = Training(first.net, first.method, first.train, first.valid, self.recipe)
+            before = self.training(first)
             for epoch in range(stop):
-                before.epoch(epoch)
-            after = Training(second.net, second.method, second.train, second.valid, self.recipe)
+                one_epoch(before, epoch)
+            after = self.training(second)
             after.load({key: value.clone() for key, value in before.state().items()}, stop)
             for epoch in range(stop, epochs):
-                after.epoch(epoch)
+                one_epoch(after, epoch)
             assert same(whole.net, second.net)
             assert same(whole.method, second.method)
 
@@ -107,6 +123,13 @@ class MethodContract:
 
     def test_it_is_listed(self, name: str) -> None:
         assert name in METHODS
+
+
+def one_epoch(training: Training, epoch: int) -> None:
+    """As `train` does it."""
+    training.epoch(epoch)
+    if training.feedback is not None:
+        training.feedback.after(epoch, training.seed)
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:

@@ -1,4 +1,4 @@
-"""Samplers that learn while the supernet trains (VAENAS-OS, Algorithm 2): what happens between two epochs."""
+"""Samplers that learn while the supernet trains (VAENAS, Algorithms 2 and 3): what happens between two epochs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STREAM = 3
 
 @dataclass(frozen=True)
 class Feedback:
-    """Tells a sampler, as often as its plan says, what the supernet makes of some of its own draws.
+    """Tells a sampler, as often as its plan says, what the supernet makes of its candidates.
 
     `accuracies` are the supernet's own, in percent, on validation images, NaN of those left out because their logits
     are not finite (FloatingPointError where all are); asking must leave the training as it is.
@@ -30,14 +30,14 @@ class Feedback:
     accuracies: Callable[[Sequence[Arch]], np.ndarray]
 
     def after(self, epoch: int, seed: int) -> dict[str, float]:
-        """Lines 5 to 11, what the metrics say of them; all randomness comes from (seed, epoch).
+        """Lines 5 to 11 (of 3 to 10), what the metrics say of them; all randomness comes from (seed, epoch).
 
         Accuracies that are all equal rank nothing: then nothing is learned, and there is no loss.
         """
         sampler, plan = self.sampler, self.sampler.plan
         row = {f"sampler_{name}": value for name, value in sampler.facts().items()}
         if plan is not None and (epoch + 1) % plan.every == 0:
-            archs = sampler.draw(plan.samples, np.random.default_rng((seed, epoch, STREAM)))
+            archs = sampler.candidates(plan.samples, np.random.default_rng((seed, epoch, STREAM)))
             told = torch.from_numpy(np.asarray(self.accuracies(archs), np.float64))
             accuracies = distributed.from_first(told).numpy()
             known = np.flatnonzero(np.isfinite(accuracies))  # of a network that fails there is nothing to learn

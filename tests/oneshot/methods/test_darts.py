@@ -12,7 +12,8 @@ from torch import Tensor
 
 from oneshot.data.source import Images
 from oneshot.gates import mixture
-from oneshot.methods.darts import ORDERS, Darts, DartsSettings
+from oneshot.methods.bilevel import ORDERS
+from oneshot.methods.darts import Darts, DartsSettings
 from oneshot.nn.choice import ChoiceBlock, Feature
 from oneshot.nn.operations import nasbench201
 from oneshot.spaces.nasbench201 import ALL, CONV, OPERATIONS
