@@ -23,6 +23,15 @@ SUBIMAGENET = {
     "shift": 0,
 }
 
+ENTRANNAS = {
+    "space.sharing": True,
+    "space.bottleneck": 4,
+    "split": "half",
+    "epochs": 50,
+    "batch_size": 512,
+    "learning_rate": 0.2,
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     # arXiv 2104.11522, Table 5, and the supernet of its Table 3
     "paper": {"space.pool_conv": True},
@@ -60,6 +69,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     # arXiv 1806.09055
     "darts": {"method": "darts", "split": "half", "epochs": 50, "batch_size": 64},
     # Tan et al., section 4.2 and Table 1
+    # EnTranNAS (arXiv 2101.11342, section 4): engine and transit cells, shared features, a bottleneck of ratio 4
+    "entrannas": {"space": "darts", **ENTRANNAS, "method": "entrannas"},
+    "entrannas-dst": {"space": "darts-subsets", **ENTRANNAS, "method": "entrannas-dst"},
     "msg-das": {"method": "msg-das", "space": "darts", "split": "half", "epochs": 240, "batch_size": 128},
     # arXiv 1909.00122, sections 4.1 and 4.2: three cells, here those of NAS-Bench-201 with any number of operations on
     # an edge; the paper trains the supernet on 80% of the training images
