@@ -41,8 +41,8 @@ class Stored:
     Every `chunk` predictions are committed together, or as many of those still to be made as a function says, or every
     part of an evaluator that has `stream`. Several processes may share the file, and wait `timeout` seconds for each
     other at most. Where it cannot be written, as on a full disk, what it holds is read all the same, and a warning says
-    that new predictions are not kept. ValueError where the file is damaged or no such database; OSError where there is
-    no folder for it, or others keep it busy.
+    that new predictions are not kept; where they `must_be_kept`, as a service promises, that is an OSError. ValueError
+    where the file is damaged or no such database; OSError where there is no folder for it, or others keep it busy.
     """
 
     def __init__(
@@ -51,12 +51,13 @@ class Stored:
         path: str | Path,
         chunk: int | Callable[[Sequence[Arch]], int] = 1,
         timeout: float = 60.0,
+        must_be_kept: bool = False,
     ) -> None:
         self.evaluator, self.path, self.chunk, self.timeout = evaluator, Path(path), chunk, timeout
         self.space = evaluator.space
         self._document = json.dumps({"space": self.space.name, "protocol": evaluator.protocol}, sort_keys=True)
         self._key = fingerprint(self._document)
-        self._warned = False
+        self._must_be_kept, self._warned = must_be_kept, False
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"{self.path} cannot be used: there is no folder {self.path.parent}")
         self._write(())
@@ -154,7 +155,7 @@ class Stored:
                 connection.execute("INSERT OR IGNORE INTO protocols VALUES (?, ?)", (self._key, self._document))
                 connection.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?, ?)", rows)
         except sqlite3.DatabaseError as error:
-            if not _unwritable(error):
+            if self._must_be_kept or not _unwritable(error):
                 raise self._told(error) from error
             if not self._warned:
                 warnings.warn(f"{self.path} cannot be written, so predictions are not kept: {error}", stacklevel=2)
@@ -172,6 +173,8 @@ class Stored:
     def _opened(self) -> sqlite3.Connection:
         """In the first of the ways that works; an empty one where the file could not even be begun."""
         failed: sqlite3.DatabaseError | None = None
+        if self._must_be_kept and not self.path.exists():
+            raise FileNotFoundError(f"{self.path} cannot be used: it is gone")
         for options, pragma in WAYS if self.path.exists() else ():
             connection = sqlite3.connect(self.path.resolve().as_uri() + options, uri=True, timeout=self.timeout)
             try:

@@ -11,9 +11,9 @@ SCRIPT = Path(__file__).resolve().parent.parent / "perf" / "kills.py"
 
 
 def test_kills_lose_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--kills", "26", "--folder", str(tmp_path / "kills")]
+    command = [sys.executable, str(SCRIPT), "--kills", "13", "--folder", str(tmp_path / "kills")]
     process = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert process.returncode == 0, process.stderr
     document = json.loads(process.stdout.splitlines()[-1])
-    assert (document["all"], document["lost"], document["unusable"]) == (26, 0, 0)
+    assert (document["all"], document["lost"], document["unusable"]) == (13, 0, 0)
     assert all(document["kills"].values())

@@ -38,7 +38,8 @@ def main(argv: Sequence[str]) -> None:
         evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images)
         hosts = [*args.allow_host, *([args.host] if args.host else [])]
         path = args.store or Path(args.run) / "predictions.sqlite"
-        store = Stored(evaluator, path, limits.batch, timeout=limits.deadline / 2)  # to say why, before it is over
+        timeout = limits.deadline / 2  # to say why, before it is over
+        store = Stored(evaluator, path, limits.batch, timeout, must_be_kept=True)
         app = create_app(
             store,
             _truth(args, evaluator.space),

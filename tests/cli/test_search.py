@@ -136,7 +136,7 @@ def test_other_settings_do_not_continue_it(tmp_path: Path, capsys: pytest.Captur
         ("--benchmark nasbench201-digits --truth seconds2", ["no column 'seconds2'"]),
         ("--benchmark nasbench201-digits --max-params 100", ["params at most 100; the lowest drawn: params"]),
         ("--benchmark nasbench201-digits --max-latency 3", ["--latency-of BENCHMARK:COLUMN"]),
-        ("--benchmark nasbench201-digits --latency-of phone", ["BENCHMARK:COLUMN, got 'phone'"]),
+        ("--benchmark nasbench201-digits --latency-of phone", ["BENCHMARK:COLUMN or OPERATIONS.json, got 'phone'"]),
         ("--benchmark nasbench201-digits --objectives energy", ["no measure 'energy'", "params, macs"]),
         ("--benchmark nasbench201-digits --population 10", ["more than the population of 10"]),
         ("--benchmark nasbench201-digits --start best", ["no sampler 'best'"]),

@@ -75,7 +75,7 @@ class Served:
         token, timeout = limits.pop("token", None), limits.pop("timeout", 60.0)
         self.evaluator = evaluator or Counting()
         limits = {"batch": 8, **limits}
-        self.store = Stored(self.evaluator, folder / "p.sqlite", limits["batch"], timeout)
+        self.store = Stored(self.evaluator, folder / "p.sqlite", limits["batch"], timeout, must_be_kept=True)
         given = {"hosts": limits.pop("hosts", ("service",)), "open_metrics": limits.pop("open_metrics", False)}
         self.app = create_app(self.store, TableEvaluator(truth) if truth else None, Limits(**limits), token, **given)
         self.service = self.app.state.service

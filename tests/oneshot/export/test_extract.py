@@ -52,10 +52,11 @@ def right(module: nn.Module, run: Run) -> float:
     return 100 * float(sum(hits)) / len(run.valid)
 
 
+@pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.long)])
 @pytest.mark.parametrize(("space", "context"), ALL)
-def test_twenty_architectures_are_as_accurate_as_predicted_to_the_image(space: str, context: str) -> None:
+def test_architectures_are_as_accurate_as_predicted_to_the_image(space: str, context: str, count: int) -> None:
     run = small(space, context)
-    archs = distinct(run.space, 20, np.random.default_rng(0))
+    archs = distinct(run.space, count, np.random.default_rng(0))
     predicted = of_run(run, **NORM)(archs).accuracy
     before = {key: value.clone() for key, value in run.net.state_dict().items()}
     for arch, accuracy in zip(archs, predicted, strict=True):

@@ -24,6 +24,11 @@ from oneshot.training.recipe import Recipe
 from tests.oneshot.export.test_extract import ALL, NORM, right, small
 
 CLOSE = 1e-5
+LARGE = {
+    (space, "none"): pytest.param(space, "none", marks=pytest.mark.long)
+    for space in ("darts-subsets", "darts-extended-subsets")
+}
+"""Programs of thousands of operations: half a minute each."""
 
 
 def close(path: Path, module: nn.Module) -> None:
@@ -37,19 +42,18 @@ def close(path: Path, module: nn.Module) -> None:
         assert float((run(x) - expected).abs().max()) <= CLOSE * max(1.0, float(expected.abs().max()))
 
 
-@pytest.mark.parametrize(("space", "context"), ALL)
+@pytest.mark.parametrize(("space", "context"), [LARGE.get(each, each) for each in ALL])
 @pytest.mark.parametrize("ending", [".onnx", ".pt2"])
 def test_every_space_and_context(space: str, context: str, ending: str, tmp_path: Path) -> None:
     if ending == ".onnx":
         pytest.importorskip("onnxruntime", reason='needs the extra: pip install -e ".[export]"')
     run = small(space, context)
     module = extract(run, distinct(run.space, 1, np.random.default_rng(3))[0], **NORM)
-    difference = save(module, tmp_path / f"found{ending}")
-    assert difference < 1e-3
+    save(module, tmp_path / f"found{ending}")
     close(tmp_path / f"found{ending}", module)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("space", SPACES)
 def test_twenty_architectures_in_onnxruntime_are_as_accurate_as_predicted(space: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason='needs the extra: pip install -e ".[export]"')

@@ -246,7 +246,7 @@ def test_presets_are_whole_and_the_paper_is_table_5() -> None:
     config, recipe = preset("paper")
     network = config.space.settings("space")
     assert (network.channels, network.cells, network.pool_conv) == (16, 2, True)
-    assert (config.split, config.sampler.name) == ("standard", "uniform")
+    assert (config.split, config.sampler.name) == ("auto", "uniform")
     assert (recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.final_learning_rate) == (
         250,
         256,
