@@ -211,6 +211,9 @@ def seen(folder: Path) -> Found:
         loaded = RunFolder(path.parent).load()  # raises where the state is not whole
         assert loaded is not None
         found[f"{path.parent.name} epochs"] = set(range(1, loaded[1]["epoch"] + 1))
+    for path in folder.glob("*/metrics.jsonl"):  # rows beyond the last state are made again, as they were
+        name, kept = str(path.relative_to(folder)), found.get(f"{path.parent.name} epochs", set())
+        found[name] = {row for row in found[name] if json.loads(row)["epoch"] in kept}
     return found
 
 
