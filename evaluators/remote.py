@@ -59,7 +59,7 @@ class RemoteEvaluator:
             raise ValueError(f"{self.url} predicts {model['space']}, expected {self.space.name}")
         self._protocol: dict[str, Any] = model["protocol"]
         self._fingerprint = model["fingerprint"]
-        self.network: dict[str, int] = model.get("network", {})
+        self.network: dict[str, Any] = model.get("network", {})
         self.batch = min(batch, int(model["limits"]["architectures"]))
 
     @property

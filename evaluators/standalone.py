@@ -15,7 +15,7 @@ from oneshot.evaluators.base import Prediction, Predictions
 
 from oneshot.base.provenance import fingerprint
 from oneshot.data.load import load
-from oneshot.data.source import Dataset
+from oneshot.data.source import Dataset, check_batch
 from oneshot.methods.single_path import SinglePath
 from oneshot.runs.config import Config, document
 from oneshot.runs.folder import RunFolder
@@ -55,6 +55,11 @@ class Standalone:
         return {
             "evaluator": "standalone", "configuration": configuration, "precision": precision, "device": self.device,
         }  # fmt: skip
+
+    def check(self) -> None:
+        """ValueError where no training can begin."""
+        dataset = _dataset(self.config.dataset, self.data_dir, self.config.image_size, self.device)
+        check_batch(len(dataset.split(self.config.split, self.config.split_by)[0]), self.recipe.batch_size)
 
     def measure(self, arch: Arch, seed: int) -> dict[str, float]:
         """Train once; accuracies in percent on the validation and the test images, the loss, and seconds.

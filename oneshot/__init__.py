@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from oneshot.evaluators.predict import predict
     from oneshot.export.extract import extract, load_network
     from oneshot.gates import fixed, mixture
-    from oneshot.registry import SPACES, register_space, skeleton
+    from oneshot.registry import SPACES, register_space, skeleton, use_plugin
     from oneshot.runs.config import Config
     from oneshot.runs.presets import preset
     from oneshot.runs.run import Run, build, open_run
@@ -32,7 +32,7 @@ _HOMES = {
     "oneshot.runs.config": ("Config",),
     "oneshot.training.recipe": ("Recipe",),
     "oneshot.space": ("Arch", "Decision", "Space"),
-    "oneshot.registry": ("SPACES", "register_space", "skeleton"),
+    "oneshot.registry": ("SPACES", "register_space", "skeleton", "use_plugin"),
     "oneshot.supernets.choices": ("Choice", "register_network", "space_of"),
     "oneshot.training.loop": ("train",),
     "oneshot.benchmarks.scoring.score": ("score",),
@@ -47,6 +47,7 @@ __all__ = [
     "SPACES", "Arch", "Choice", "Config", "Decision", "Recipe", "Run", "Space", "build", "extract", "fixed",
     "keep_freed_memory", "load", "load_network", "mixture", "open_run", "predict", "preset", "register_network",
     "register_space", "score", "skeleton", "space_of", "table", "train",
+    "use_plugin",
 ]  # fmt: skip
 
 

@@ -289,5 +289,8 @@ def changed_plugins(recorded: dict[str, str]) -> list[str]:
     now = loaded_plugins()
     missing = [name for name in recorded if name not in now]
     if missing:
-        raise ValueError(f"made with the plugin {missing[0]}, which is not loaded: name it with --plugin {missing[0]}")
+        raise ValueError(
+            f"made with the plugin {missing[0]}, which is not loaded: name it with --plugin "
+            f"{missing[0]}, in Python oneshot.use_plugin({missing[0]!r})"
+        )
     return [f"{name} was {recorded[name]}, is {now[name]}" for name in recorded if recorded[name] != now[name]]

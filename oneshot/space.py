@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, wraps
+from inspect import signature
 from itertools import product
 from math import prod
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from oneshot.base.foreign import LONGEST, shortened
-from oneshot.cost import Cost, counted_alone
+from oneshot.cost import SIZES, Cost, counted_alone
 from oneshot.registry import SKELETONS
 
 if TYPE_CHECKING:
@@ -213,3 +214,11 @@ class Space(ABC):
         with. ValueError where it is not.
         """
         return counted_alone(self, self.check(arch), **size)
+
+    def sizes(self, settings: Any) -> dict[str, Any]:
+        """Of the settings of its network (a dataclass) those that `cost` takes: all where it counts on the network."""
+        given = {f.name: getattr(settings, f.name) for f in fields(settings)}
+        if type(self).cost is Space.cost:
+            return given
+        own = [p.name for p in signature(type(self).cost).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        return {name: given[name] for name in (*SIZES, *own) if name in given}

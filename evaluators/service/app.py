@@ -60,7 +60,7 @@ class Service:
     """What the routes share: a store with its evaluator, what is known, and the queue of what is not."""
 
     def __init__(
-        self, store: Stored, truth: TableEvaluator | None, limits: Limits, network: Mapping[str, int] | None = None
+        self, store: Stored, truth: TableEvaluator | None, limits: Limits, network: Mapping[str, Any] | None = None
     ) -> None:
         self.store, self.truth, self.limits, self.space = store, truth, limits, store.space
         self.network = dict(network or {})
@@ -154,7 +154,7 @@ def create_app(
     truth: TableEvaluator | None = None,
     limits: Limits | None = None,
     token: str | None = None,
-    network: Mapping[str, int] | None = None,
+    network: Mapping[str, Any] | None = None,
     hosts: Collection[str] = (),
     open_metrics: bool = False,
 ) -> FastAPI:

@@ -84,7 +84,7 @@ class Model(BaseModel):
     environment: dict[str, Any]
     truth: dict[str, Any] | None
     known: int
-    network: dict[str, int] = Field(description="the size of the networks, whose costs a search may count")
+    network: dict[str, Any] = Field(description="the size of the networks, whose costs a search may count")
     limits: dict[str, float]
 
 

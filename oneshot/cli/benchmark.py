@@ -91,6 +91,7 @@ def create(argv: Sequence[str]) -> None:
     prefix = Path(config.dataset).stem
     with joined(args) as cluster, Progress("train", len(archs) * len(seeds), "trainings") as progress:
         standalone = Standalone(config, recipe, args.data_dir, device(args, cluster), args.keep)
+        standalone.check()
         table = create_table(
             args.target, space, archs, seeds, partial(_measured, standalone), prefix,
             standalone.protocol, {"command": command, "environment": environment()}, cluster or args.workers or 1,

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.options import add_data_dir, parser, print_json, print_table
+from oneshot.cli.options import add_accept_data, add_data_dir, parser, print_json, print_table
 
 if TYPE_CHECKING:
     from oneshot.export.extract import Extracted
@@ -71,6 +71,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--out", type=Path | None, default=None, help=out)
     to.add_argument("--json", action="store_true", help="print one JSON document")
     add_data_dir(to)
+    add_accept_data(to)
     return to.parse_args(list(argv))
 
 
@@ -101,8 +102,7 @@ def _network(args: Any) -> tuple[Config, dict[str, int]]:
     known = {f.name for f in fields(skeleton_of(config.space.name))}
     own = {name: value for name, value in given.items() if name in known}
     config = config.but(space={"name": config.space.name, **config.space.given, **own})
-    settings = config.space.document("space")
-    size |= {name: settings[name] for name in SIZES if name in settings} | given
+    size |= config.search_space.sizes(config.space.settings("space")) | given
     return config, size
 
 
@@ -122,7 +122,7 @@ def _wanted(args: Any, space: Space) -> list[Arch]:
     from oneshot.export.extract import wanted
     from oneshot.runs.run import open_run
 
-    return [wanted(open_run(args.source, args.data_dir), None)]
+    return [wanted(open_run(args.source, args.data_dir, accept_data=args.accept_data), None)]
 
 
 def _networks(args: Any, config: Config, archs: Sequence[Arch], size: Mapping[str, int]) -> dict[str, Extracted]:
@@ -133,7 +133,9 @@ def _networks(args: Any, config: Config, archs: Sequence[Arch], size: Mapping[st
     from oneshot.runs.run import open_run
 
     asked = any(getattr(args, name) for name in ("channels", "cells", "classes", "image_size"))
-    run = None if args.source in SPACES or asked else open_run(args.source, args.data_dir)
+    run = None
+    if args.source not in SPACES and not asked:
+        run = open_run(args.source, args.data_dir, accept_data=args.accept_data)
     found = {}
     with Progress("build", len(archs), "networks") as progress:
         for arch in archs:

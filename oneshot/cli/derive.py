@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.options import add_machine, device, parser, print_json
+from oneshot.cli.options import add_accept_data, add_machine, device, parser, print_json
 
 if TYPE_CHECKING:
     from oneshot.benchmarks.table import Benchmark
@@ -23,6 +23,7 @@ def main(argv: Sequence[str]) -> None:
     to.add_argument("--truth", type=str | None, default=None, help="its column, by default that of the run's data set")
     to.add_argument("--draw", type=Path | None, default=None, help="write a picture: .svg, .png or .pdf")
     to.add_argument("--json", action="store_true", help="print one JSON document")
+    add_accept_data(to)
     add_machine(to)
     args = to.parse_args(list(argv))
     found = _found(args)
@@ -43,18 +44,16 @@ def main(argv: Sequence[str]) -> None:
 def _found(args: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from oneshot.cost import SIZES
     from oneshot.export.extract import wanted
     from oneshot.registry import SPACES
     from oneshot.runs.run import open_run
 
     if args.draw is not None and not args.draw.parent.is_dir():
         raise ValueError(f"--draw: {args.draw.parent} is no folder")
-    run = open_run(args.run, args.data_dir, device(args))
+    run = open_run(args.run, args.data_dir, device(args), args.accept_data)
     space = SPACES[run.config.space.name]
     arch = space.parse(run.space.format(wanted(run, None)))
-    settings = run.config.space.document("space")
-    size = {name: settings[name] for name in SIZES if name in settings}
+    size = space.sizes(run.config.space.settings("space"))
     size |= {"classes": run.dataset.classes, "image_size": next(run.valid.batches(1))[0].shape[-1]}
     found = {"run": args.run, "space": space.name, "arch": space.format(arch), "options": list(arch)}
     genotype = getattr(space, "genotype", None)

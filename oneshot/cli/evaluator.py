@@ -130,8 +130,8 @@ def _with_network(evaluator: Evaluator, config: Config, images: ImageSource, cla
     return Opened(evaluator, network_size(config, images, classes))
 
 
-def network_size(config: Config, images: ImageSource, classes: int) -> dict[str, int]:
+def network_size(config: Config, images: ImageSource, classes: int) -> dict[str, Any]:
     """What the costs of a configuration's networks depend on."""
     side = images.shape[1]
-    own = config.space.document("space")
-    return {name: own[name] for name in ("channels", "cells") if name in own} | {"classes": classes, "image_size": side}
+    own = config.search_space.sizes(config.space.settings("space"))
+    return {**own, "classes": classes, "image_size": side}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from oneshot.cli.options import add_machine, device, parser, print_json
+from oneshot.cli.options import add_accept_data, add_machine, device, parser, print_json
 
 EXAMPLE = "oneshot export runs/darts-1 --out found.onnx"
 
@@ -23,7 +23,9 @@ def main(argv: Sequence[str]) -> None:
     check(args.out)
     norm = args.batch_norm or None
     with Progress("export", 2, "steps") as progress:
-        module = extract(args.run, args.arch or None, norm, args.batch_size, args.data_dir, device(args))
+        module = extract(
+            args.run, args.arch or None, norm, args.batch_size, args.data_dir, device(args), args.accept_data
+        )
         progress.advance(1, done="extracted")
         difference = save(module, args.out)
         progress.advance(1, done="written and read back")
@@ -57,5 +59,6 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--batch-norm", type=str, default="", help=modes)
     to.add_argument("--batch-size", type=int, default=256, help="of recalibration")
     to.add_argument("--json", action="store_true", help="print one JSON document")
+    add_accept_data(to)
     add_machine(to)
     return to.parse_args(list(argv))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from oneshot.cli.options import (
 
 if TYPE_CHECKING:
     from oneshot.evaluators.actors import Cluster
-    from oneshot.evaluators.base import Evaluator, Predictions
+    from oneshot.evaluators.base import Evaluator, Prediction, Predictions
     from oneshot.evaluators.remote import RemoteEvaluator
     from oneshot.evaluators.store import Stored
     from oneshot.space import Arch, Space
@@ -100,7 +101,7 @@ def _all(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions:
 def _best(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions:
     """The --top best; all that saw every image are kept, as predictions like any other."""
     from oneshot.base.progress import Progress
-    from oneshot.evaluators.base import Predictions, Seen
+    from oneshot.evaluators.base import Seen
     from oneshot.evaluators.racing import race, ranked
     from oneshot.evaluators.store import Stored
     from oneshot.evaluators.supernet import Slices, SupernetEvaluator
@@ -110,8 +111,7 @@ def _best(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions
         raise TypeError(f"--top needs the network of a run folder, got {type(evaluator).__name__}")
     space, slices, found = evaluator.space, Slices(evaluator), stored.known(archs)
     if len(found) == len(set(archs)):  # all were predicted before
-        best = ranked(space, found)[: args.top]
-        return Predictions(space, tuple(best), tuple(found[arch] for arch in best), evaluator.protocol)
+        return _of_best(space, ranked(space, found)[: args.top], found, evaluator.protocol)
 
     def look(part: Sequence[Arch], images: slice) -> Seen:
         with Progress(f"images {images.start} to {images.stop}", len(part), "architectures") as progress:
@@ -122,8 +122,24 @@ def _best(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions
     stored.keep(list(run.finished), list(run.finished.values()))
     rounds = [{"images": images, "architectures": count} for images, count in run.rounds]
     protocol = {"top": args.top, "of": len(set(archs)), "confidence": args.confidence, "rounds": rounds}
-    values = tuple(run.finished[arch] for arch in run.best)
-    return Predictions(space, run.best, values, {**evaluator.protocol, "race": protocol})
+    return _of_best(space, run.best, run.finished, {**evaluator.protocol, "race": protocol})
+
+
+def _of_best(
+    space: Space, best: Sequence[Arch], found: Mapping[Arch, Prediction], protocol: Mapping[str, Any]
+) -> Predictions:
+    """Those of the best that have a prediction; a warning says of how many there is none."""
+    from oneshot.evaluators.base import Predictions
+
+    failed = sum(value.error is not None for value in found.values())
+    if failed:
+        warnings.warn(
+            f"{failed} of {len(found)} architectures have no prediction, and are none of the best", stacklevel=2
+        )
+    kept = tuple(arch for arch in best if found[arch].error is None)
+    if not kept:
+        raise FloatingPointError(f"none of {len(found)} architectures has a prediction: their logits are not finite")
+    return Predictions(space, kept, tuple(found[arch] for arch in kept), dict(protocol))
 
 
 def _arguments(argv: Sequence[str]) -> Any:

@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> None:
     from oneshot.cli.train import trained
     from oneshot.runs.presets import RETRAINING, retraining
 
-    told = asked(argv, ("space", "init_from", "init-from", "data-dir", "data_dir"))
+    told = asked(argv, ("space", "init_from", "init-from", "data-dir", "data_dir", "accept-data", "accept_data"))
     what = _first(argv)
     space, arch, given = _architecture(what, told) if what else (None, "", {})
     default = "darts-cifar"
@@ -66,7 +66,8 @@ def _architecture(what: str, asked: dict[str, str]) -> tuple[Space, str, dict[st
         from oneshot.export.extract import wanted
         from oneshot.runs.run import open_run
 
-        run = open_run(what, asked.get("data-dir") or asked.get("data_dir"))
+        accepts = "accept-data" in asked or "accept_data" in asked
+        run = open_run(what, asked.get("data-dir") or asked.get("data_dir"), accept_data=accepts)
         space, arch = SPACES[run.config.space.name], run.space.format(wanted(run, None))
         given = {name: getattr(run.config, name) for name in ("dataset", "image_size")}
     else:

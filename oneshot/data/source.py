@@ -212,13 +212,18 @@ def training_batches(
 
     With several processes, each gets its share of every batch: images and random numbers are those of one process.
     """
-    if len(images) < batch_size:
-        raise ValueError(f"a batch of {batch_size} images needs as many training images, got {len(images)}")
-    if batch_size % world:
-        raise ValueError(f"a batch of {batch_size} images does not divide among {world} processes")
+    check_batch(len(images), batch_size, world)
     order = rng.permutation(len(images))
     batches = [order[start : start + batch_size] for start in range(0, len(images) - batch_size + 1, batch_size)]
     yield from images.augmented(batches, augmentation, rng, slice(rank, None, world))
+
+
+def check_batch(images: int, batch_size: int, world: int = 1) -> None:
+    """ValueError where so many images are not one batch, or a batch does not divide among the processes."""
+    if images < batch_size:
+        raise ValueError(f"a batch of {batch_size} images needs as many training images, got {images}")
+    if batch_size % world:
+        raise ValueError(f"a batch of {batch_size} images does not divide among {world} processes")
 
 
 def augment(images: Images, pixels: Tensor, augmentation: Augmentation, draws: Tensor) -> Tensor:

@@ -53,6 +53,7 @@ def extract(
     batch_size: int = 256,
     data_dir: str | Path | None = None,
     device: str | torch.device = "cpu",
+    accept_data: bool = False,
 ) -> Extracted:
     """An architecture of a run, or of the run in a folder, in evaluation mode; the run stays as it is.
 
@@ -60,7 +61,7 @@ def extract(
     training images, as in predictions: by default ema-20 for a supernet, inherit for a network that was trained alone.
     ValueError where there is no such architecture, or no fixed statistics.
     """
-    run = run if isinstance(run, Run) else open_run(run, data_dir, device)
+    run = run if isinstance(run, Run) else open_run(run, data_dir, device, accept_data)
     chosen, alone = wanted(run, arch), bool(run.config.arch)
     mode = NormMode.parse(norm or ("inherit" if alone else "ema-20"))
     if mode.kind == "batch":
@@ -134,12 +135,12 @@ def load_network(path: str | Path) -> Extracted:
         raise ValueError(f"{path} is no safetensors file: {error}") from error
     try:
         facts = json.loads(text or "")
-        config, _ = read(facts["protocol"]["configuration"])
-        words, plugins = facts["arch"], dict(facts["plugins"])
+        recorded, words, plugins = facts["protocol"]["configuration"], facts["arch"], dict(facts["plugins"])
         classes, size = int(facts["classes"]), int(facts["image_size"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no network of `oneshot export`: its header lacks what it is made of") from error
     changed_plugins(plugins)
+    config, _ = read(recorded)
     arch = config.search_space.parse(words)
     own, made = structure(config, classes, arch)
     told = {name.removeprefix(CONTEXTS): value for name, value in state.items() if name.startswith(CONTEXTS)}

@@ -38,6 +38,8 @@ def inherit(net: nn.Module, space: Space, arch: Arch, alone: nn.Module, own: Spa
     finally:
         if watch is not None:
             watch.remove()
+    if not expected.isfinite().all():
+        raise ValueError(f"the logits of {space.format(arch)} are not finite: there is no network to take out")
     constant = Constant({name: vector for given in told for name, vector in vectors_of(given)})
     if list(constant.parameters()):
         alone.contexts = constant

@@ -14,7 +14,7 @@ from torch import nn
 from oneshot.base import distributed
 from oneshot.data.fingerprint import Fingerprint
 from oneshot.data.load import load
-from oneshot.data.source import Dataset, ImageSource
+from oneshot.data.source import Dataset, ImageSource, check_batch
 from oneshot.data.split import OWN_SPLITS, resolved
 from oneshot.methods.base import Method, Setup
 from oneshot.nn.auxiliary import AuxiliaryHead
@@ -149,6 +149,8 @@ def build(
     phases = method.phases(recipe)
     for phase in phases:
         train.check(phase.recipe.augmentation)
+        images = len(train) + (len(valid) if phase.images == "all" else 0)
+        check_batch(images, phase.recipe.batch_size, distributed.world())
     split = resolved(dataset, config.split)
     if any(p.images == "all" for p in phases) and split in OWN_SPLITS and dataset.valid is dataset.test:
         raise ValueError(f"images must be train with split {split}, whose validation images also test")

@@ -77,6 +77,15 @@ class SkeletonContract:
                 tried = [p.grad is not None for p in option.parameters()]
                 assert all(tried) if option in ran else not any(tried)
 
+    def test_its_settings_say_what_its_networks_cost(self, name: str) -> None:
+        space, kind = SPACES[name], skeleton_of(name)
+        arch, settings = some(space)[0], kind()
+        said, alone = space.cost(arch, **space.sizes(settings), classes=CLASSES), space.only(arch)
+        if type(space).cost is Space.cost:  # counted on the network
+            net = settings.make(alone, CLASSES, True)
+            assert said.params == counted(net, alone.gates((0,) * len(alone.decisions))).params
+        assert said.params > 0
+
     def test_a_stand_alone_network_costs_what_the_space_says(self, name: str) -> None:
         space, sizes = SPACES[name], {"channels": 8, "cells": 1, "classes": CLASSES, "image_size": self.size}
         assert set(sizes) == set(SIZES)

@@ -131,6 +131,9 @@ def test_commands_refuse_other_data_and_accept_it_on_demand(
         "standalone": f"search {run} --standalone 1 {few} --device cpu --json",
         "score": f"score --self {run} {run} --sample 2 --device cpu",
         "serve": f"serve {run} --port 0 --device cpu",
+        "derive": f"derive {run} --device cpu",
+        "export": f"export {run} {ARCHS[0]} --out {tmp_path}/x.safetensors --device cpu",
+        "cost": f"cost {run} {ARCHS[0]} --measure",
     }
     for words in commands.values():
         capsys.readouterr()
@@ -147,6 +150,19 @@ def test_commands_refuse_other_data_and_accept_it_on_demand(
     assert "accepted" not in said
     assert [change["epoch"] for change in said["changed"]] == [1]
     assert said["changed"][0]["differences"][0].startswith("valid: 12 images were there, 11 are")
+
+
+def test_a_batch_larger_than_the_data_leaves_nothing_behind(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"--dataset {folder} --epochs 1 {TRAIN.replace('--batch-size 16', '--batch-size 64')}"
+    assert oneshot(f"train {words} --out {tmp_path}/run") == 2
+    assert oneshot(f"benchmark create {tmp_path}/t.parquet {words} --space nasbench201 --sample 1 --seeds 0") == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert [line.partition(": ")[2] for line in said] == [
+        "a batch of 64 images needs as many training images, got 40"
+    ] * 2
+    assert [path.name for path in tmp_path.iterdir() if path != folder] == []
 
 
 def test_what_cannot_be_read_is_named_before_there_is_a_run(
