@@ -103,8 +103,8 @@ class FolderImages:
     def _keys(self) -> np.ndarray:
         """Without the extension: what is converted to another format keeps its side."""
         start = len(self.root) + len(os.sep) if self.root else 0
-        names = (path[start : path.rfind(".")] for path in self.paths)
-        return keys_of(name.replace(os.sep, "/").encode("utf-8", "surrogateescape") for name in names)
+        paths = self.paths if os.sep == "/" else [path.replace(os.sep, "/") for path in self.paths]
+        return keys_of([path[start : path.rfind(".")].encode("utf-8", "surrogateescape") for path in paths])
 
     def sizes(self) -> np.ndarray:
         if self.file_sizes is None:
