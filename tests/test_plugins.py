@@ -137,7 +137,7 @@ def test_a_run_says_what_it_needs_and_never_imports_it(run: Path, tmp_path: Path
     assert len(recorded["digits_chain.py"]) == 64
     assert refused("predict", run, "--sample", "2") == (
         f"oneshot predict: {run} was made with the plugin digits_chain.py, which is not loaded: name it with "
-        "--plugin digits_chain.py"
+        "--plugin digits_chain.py, in Python oneshot.use_plugin('digits_chain.py')"
     )
     changed = tmp_path / "digits_chain.py"
     changed.write_text(CHAIN.read_text() + "# changed\n")
