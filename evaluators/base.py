@@ -141,8 +141,9 @@ class Predictions:
 
     def records(self) -> list[dict[str, Any]]:
         """One a row, by `columns`; of what failed the numbers are None, and `error`, which others lack, says why."""
+        numbers = self.columns[1:]
         return [
-            {"arch": self.space.format(arch), **{name: _OF_COLUMN[name](value) for name in self.columns[1:]}}
+            {"arch": self.space.format(arch), **{name: _OF_COLUMN[name](value) for name in numbers}}
             | ({} if value.error is None else {"error": value.error})
             for arch, value in self
         ]

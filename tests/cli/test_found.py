@@ -43,9 +43,7 @@ def test_derive_says_what_was_found_and_what_a_table_knows(
     run = open_run(darts)
     found = run.method.derive()
     assert found is not None
-    table = tmp_path / "known.csv"
     pd.DataFrame({"arch": [run.space.format(found)], "digits_test": [71.5]}).to_parquet(tmp_path / "known.parquet")
-    assert not table.exists()
     capsys.readouterr()
     assert run_of(f"derive {darts} --benchmark {tmp_path / 'known.parquet'} --json") == 0
     document = json.loads(capsys.readouterr().out)
