@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from oneshot.evaluators.base import Prediction, Predictions, Seen
 from torch import Tensor, nn
 
@@ -23,6 +22,7 @@ from oneshot.nn.sharing import Sharing
 from oneshot.runs.run import Run, open_run
 from oneshot.space import Arch, Space
 from oneshot.training.precision import autocast, used
+from oneshot.training.validation import score
 
 TOGETHER = 128
 """Architectures that are sent through the network together at most."""
@@ -172,13 +172,6 @@ class SupernetEvaluator:
         with _statistics_kept(self.net, self._norms), precision, folding():
             self.norm.start(self.net, self._norms)
             yield
-
-
-def score(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Which images [B] are right, the summed loss, and how many have logits that are not finite, and are not right."""
-    finite = logits.isfinite().all(1)
-    right = (logits.argmax(1) == labels) & finite
-    return right, F.cross_entropy(logits, labels, reduction="sum"), (~finite).sum()
 
 
 class Slices:

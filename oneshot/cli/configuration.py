@@ -98,8 +98,8 @@ def _types(kind: type) -> dict[str, Any]:
 
 
 def _help(kind: type) -> dict[str, str]:
-    """What a dataclass's docstring says of its fields."""
-    found = docstring_parser.parse(kind.__doc__ or "").params
+    """What the docstrings of a dataclass, and of those that it derives from, say of its fields."""
+    found = [p for base in reversed(kind.__mro__) for p in docstring_parser.parse(base.__doc__ or "").params]
     return {p.arg_name: " ".join((p.description or "").split()) for p in found}
 
 

@@ -65,3 +65,19 @@ class Sampler(ABC):
 
     def save(self, path: str | Path) -> None:  # noqa: B027
         """Write what was learned into one safetensors file, if anything was."""
+
+
+class ByLearner(Sampler):
+    """A sampler part of which is another one, `learner`, that does the learning."""
+
+    learner: Sampler
+
+    def learn(self, archs: Sequence[Arch], accuracies: Sequence[float] | np.ndarray) -> dict[str, float]:
+        return self.learner.learn(archs, accuracies)
+
+    def learned(self) -> Sampler | None:
+        return self.learner.learned()
+
+    def save(self, path: str | Path) -> None:
+        if self.learned() is not None:
+            self.learner.save(path)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from oneshot.samplers.base import Plan, Sampler
+from oneshot.samplers.base import ByLearner, Plan, Sampler
 from oneshot.space import Arch
 
 
-class Mixture(Sampler):
+class Mixture(ByLearner):
     """Each architecture with probability epsilon from the sampler that learns, else from the other one.
 
     Epsilon begins at 0 and grows by `increment` with every `advance`, up to `most`; as long as nothing was learned, it
@@ -51,18 +50,8 @@ class Mixture(Sampler):
         old = iter(self.uniform.draw(n - count, rng) if count < n else [])
         return [next(new if of_learner else old) for of_learner in learned]
 
-    def learn(self, archs: Sequence[Arch], accuracies: Sequence[float] | np.ndarray) -> dict[str, float]:
-        return self.learner.learn(archs, accuracies)
-
     def facts(self) -> dict[str, float]:
         return {"epsilon": self.epsilon}
-
-    def learned(self) -> Sampler | None:
-        return self.learner.learned()
-
-    def save(self, path: str | Path) -> None:
-        if self.learned() is not None:
-            self.learner.save(path)
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that changes in a training, as named tensors."""

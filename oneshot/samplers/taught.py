@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 from torch import Tensor
 
-from oneshot.samplers.base import Plan, Sampler
+from oneshot.samplers.base import ByLearner, Plan, Sampler
 from oneshot.space import Arch
 
 
-class Taught(Sampler):
+class Taught(ByLearner):
     """Every architecture from the sampler that learns, even before it has; its candidates are another one's draws."""
 
     def __init__(self, learner: Sampler, teacher: Sampler, plan: Plan) -> None:
@@ -28,16 +27,6 @@ class Taught(Sampler):
 
     def candidates(self, n: int, rng: np.random.Generator) -> list[Arch]:
         return self.teacher.draw(n, rng)
-
-    def learn(self, archs: Sequence[Arch], accuracies: Sequence[float] | np.ndarray) -> dict[str, float]:
-        return self.learner.learn(archs, accuracies)
-
-    def learned(self) -> Sampler | None:
-        return self.learner.learned()
-
-    def save(self, path: str | Path) -> None:
-        if self.learned() is not None:
-            self.learner.save(path)
 
     def state_dict(self) -> dict[str, Tensor]:
         return self.learner.state_dict()

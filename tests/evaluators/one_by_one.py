@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from oneshot.evaluators import supernet
 from oneshot.evaluators.base import Prediction
-from oneshot.evaluators.supernet import SupernetEvaluator, score
+from oneshot.evaluators.supernet import SupernetEvaluator
 from torch import nn
 
 from oneshot.data.source import Images
@@ -18,6 +18,7 @@ from oneshot.gates import fixed
 from oneshot.nn.norm import batch_norms
 from oneshot.nn.recalibration import NormMode
 from oneshot.space import Arch, Space
+from oneshot.training.validation import score
 
 
 @torch.no_grad()

@@ -16,13 +16,14 @@ from oneshot.evaluators.base import Prediction, Predictions
 from oneshot.evaluators.racing import race
 from oneshot.evaluators.remote import RemoteEvaluator
 from oneshot.evaluators.store import Stored
-from oneshot.evaluators.supernet import Slices, SupernetEvaluator, score
+from oneshot.evaluators.supernet import Slices, SupernetEvaluator
 
 from oneshot.data.source import Images
 from oneshot.samplers.uniform import distinct
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
+from oneshot.training.validation import score
 from tests.evaluators.service.serving import ARCHS, Counting, Served, accuracy, failed, listening
 
 BAD, GOOD = (3, 1, 2, 4, 3, 2), (1, 1, 2, 4, 3, 2)
