@@ -82,8 +82,8 @@ class SkeletonContract:
         arch, settings = some(space)[0], kind()
         said, alone = space.cost(arch, **space.sizes(settings), classes=CLASSES), space.only(arch)
         if type(space).cost is Space.cost:  # counted on the network
-            net = settings.make(alone, CLASSES, True)
-            assert said.params == counted(net, alone.gates((0,) * len(alone.decisions))).params
+            net, side = settings.make(alone, CLASSES, True), getattr(kind, "sizes", {}).get("image_size", 32)
+            assert said.params == counted(net, alone.gates((0,) * len(alone.decisions)), side).params
         assert said.params > 0
 
     def test_a_stand_alone_network_costs_what_the_space_says(self, name: str) -> None:
