@@ -114,11 +114,11 @@ def worker(space_name: str, case: str, args: argparse.Namespace, pipe: Connectio
     from oneshot.nn.choice import split
     from oneshot.registry import SPACES
     from oneshot.runs.config import Config
-    from oneshot.runs.run import network
+    from oneshot.runs.network import network
     from oneshot.samplers.uniform import Uniform
-    from oneshot.training.optimizers import of_weights
     from oneshot.training.precision import autocast
     from oneshot.training.recipe import Recipe
+    from oneshot.training.weights import of_weights
 
     keep_freed_memory()
     space, device = SPACES[space_name], torch.device(args.device)

@@ -136,7 +136,8 @@ def worker(name: str, args: argparse.Namespace, pipe: Connection) -> None:
     from oneshot.registry import METHODS, SKELETONS, SPACES
     from oneshot.samplers.uniform import Uniform
     from oneshot.training.recipe import Recipe
-    from oneshot.training.step import Step, Weights
+    from oneshot.training.step import Step
+    from oneshot.training.weights import Weights
 
     keep_freed_memory()
     case, device = CASES[name], torch.device(args.device)
@@ -159,7 +160,7 @@ def worker(name: str, args: argparse.Namespace, pipe: Connection) -> None:
             for alpha in method.alphas:
                 alpha.copy_(torch.randn(alpha.shape))
         targets = list(method.targets().values())
-        one = Step(net, weights, targets, trained, lambda: held_out, recipe, (0, 0, number), 0.0)
+        one = Step(weights, targets, trained, lambda: held_out, (0, 0, number), 0.0)
         method.step(one)
         one.finish()
         if device.type == "cuda":

@@ -9,6 +9,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from oneshot.cli.words import expanded
+
 COMMANDS = {
     "demo": "train, predict, score and plot on what ships, in a few minutes",
     "data": "fetch a data set into the data folder",
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         return _fail("oneshot", f"no command {name!r}; there are {', '.join(COMMANDS)}")
     try:
-        arguments = _with_plugins(arguments)
+        arguments = expanded(arguments)
         command = importlib.import_module(f"oneshot.cli.{name}")
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: _say(f"oneshot {name}: {message}")
@@ -68,24 +70,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\noneshot {name}: stopped; the same command continues where it was", file=sys.stderr)
         return 130
-
-
-def _with_plugins(words: list[str]) -> list[str]:
-    """The words without `--plugin FILE`, whose files are imported: the user named them."""
-    rest: list[str] = []
-    given = iter(words)
-    for word in given:
-        flag, equals, value = word.partition("=")
-        if flag != "--plugin":
-            rest.append(word)
-            continue
-        path = value if equals else next(given, "")
-        if not path or path.startswith("--"):
-            raise ValueError(f"--plugin takes a Python file, got {path or 'nothing'}")
-        from oneshot.registry import use_plugin
-
-        use_plugin(path)
-    return rest
 
 
 def _fail(who: str, what: str) -> int:

@@ -9,29 +9,28 @@ from typing import Any, get_type_hints
 import docstring_parser
 
 from oneshot.base.settings import document as plain
-from oneshot.cli.options import Parser, with_files
-from oneshot.runs.config import PARTS, Config, chosen, configured, owner_of, settings_type, usual_sampler
+from oneshot.cli.options import Parser
+from oneshot.cli.words import asked
+from oneshot.runs.config import PARTS, Chosen, Config, configured, owner_of, usual_sampler
 from oneshot.runs.presets import PRESETS, preset_values
 from oneshot.training.recipe import Recipe
 
 
 def add_configuration(
-    to: Parser, argv: Sequence[str], default: str = "paper", parts: Sequence[str] = PARTS, skip: Collection[str] = (),
+    to: Parser, words: Sequence[str], default: str = "paper", parts: Sequence[str] = PARTS, skip: Collection[str] = (),
     presets: Collection[str] = PRESETS.keys(), values_of: Callable[[str], dict[str, Any]] = preset_values,
 ) -> None:  # fmt: skip
-    """A preset, the components with the settings of those that `argv` chooses, and all of the recipe but `skip`.
+    """A preset, the components with the settings of those that `words` choose, and all of the recipe but `skip`.
 
     Defaults are those of the preset; its settings of a component hold as long as another choice has them, too.
     """
     text = f"one of {', '.join(presets)}; options given beside it win"
     to.add_argument("--preset", type=str, default=default, help=text)
-    given = {name: value for name, value in asked(argv, ("preset", *parts)).items() if value}
-    values = values_of(given.get("preset", default))
-    config, recipe = configured(values)
-    if given.get("method", config.method.name) != config.method.name:  # which may draw its architectures itself
-        values.pop("sampler", None)
-    values.setdefault("sampler", usual_sampler(given.get("method") or config.method.name))
-    names = {part: given.get(part) or chosen(values.get(part, getattr(Config(), part))).name for part in PARTS}
+    given = {name: value for name, value in asked(words, ("preset", *parts)).items() if value}
+    config, recipe = configured(values_of(given.get("preset", default)))
+    names = {part: given.get(part) or getattr(config, part).name for part in PARTS}
+    if names["method"] != config.method.name and "sampler" not in given:  # it may draw its architectures itself
+        names["sampler"] = usual_sampler(names["method"])
     for kind, made in ((Config, config), (Recipe, recipe)):
         group = to.add_argument_group({Config: "what runs", Recipe: "recipe"}[kind])
         for name in (f.name for f in fields(kind) if f.name not in skip):
@@ -43,7 +42,7 @@ def add_configuration(
                     f"--{name}", type=_types(kind)[name], default=_default(made, name), help=_help(kind)[name]
                 )
     for part in parts:
-        _add_settings(to, part, names[part], getattr(config, part))
+        _add_settings(to, Chosen(names[part], part=part), getattr(config, part))
     to.aliases |= {f"--{part}": f"--{part}.name" for part in parts}
     to.owner = lambda word: f"{owner_of(word, {part: names[part] for part in parts}, _others(to))}.{word}"
 
@@ -55,32 +54,19 @@ def configuration_of(args: Any, parts: Sequence[str] = PARTS) -> tuple[Config, R
     return configured(given)
 
 
-def _add_settings(to: Parser, part: str, name: str, of_preset: Any) -> None:
+def _add_settings(to: Parser, of: Chosen, of_preset: Chosen) -> None:
     """The settings of a chosen component."""
-    kind = settings_type(part, name)
+    kind = of.kind
     own = {f.name for f in fields(kind)}
-    same = settings_type(part, of_preset.name) is kind
-    defaults = kind(**{k: v for k, v in of_preset.given.items() if same and k in own})
+    defaults = kind(**{k: v for k, v in of_preset.given.items() if of_preset.kind is kind and k in own})
     if not own:
         return
-    group = to.add_argument_group(f"settings of {part} {name}")
+    group = to.add_argument_group(f"settings of {of.part} {of.name}")
     for f in fields(kind):
         text = _help(kind).get(f.name, "")
         group.add_argument(
-            f"--{part}.{f.name}", type=_types(kind)[f.name], default=_default(defaults, f.name), help=text
+            f"--{of.part}.{f.name}", type=_types(kind)[f.name], default=_default(defaults, f.name), help=text
         )
-
-
-def asked(argv: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """What the command line, or the files that it names, say of these, known before the other options are."""
-    found: dict[str, str] = {}
-    words = with_files(argv)
-    for word, after in zip(words, [*words[1:], ""], strict=True):
-        flag, equals, value = word.partition("=")
-        name = flag.removeprefix("--").removesuffix(".name")
-        if flag.startswith("--") and name in names:
-            found[name] = value if equals else after
-    return found
 
 
 def _registry(part: str) -> list[str]:

@@ -102,7 +102,7 @@ def _network(args: Any) -> tuple[Config, dict[str, int]]:
     known = {f.name for f in fields(skeleton_of(config.space.name))}
     own = {name: value for name, value in given.items() if name in known}
     config = config.but(space={"name": config.space.name, **config.space.given, **own})
-    size |= config.search_space.sizes(config.space.settings("space")) | given
+    size |= config.search_space.sizes(config.space.settings) | given
     return config, size
 
 

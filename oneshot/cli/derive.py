@@ -53,7 +53,7 @@ def _found(args: Any) -> dict[str, Any]:
     run = open_run(args.run, args.data_dir, device(args), args.accept_data)
     space = SPACES[run.config.space.name]
     arch = space.parse(run.space.format(wanted(run, None)))
-    size = space.sizes(run.config.space.settings("space"))
+    size = space.sizes(run.config.space.settings)
     size |= {"classes": run.dataset.classes, "image_size": next(run.valid.batches(1))[0].shape[-1]}
     found = {"run": args.run, "space": space.name, "arch": space.format(arch), "options": list(arch)}
     genotype = getattr(space, "genotype", None)

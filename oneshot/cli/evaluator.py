@@ -110,19 +110,19 @@ def _opened_run(args: Any, cluster: Cluster | None) -> Opened:
 
 
 def _opened_standalone(args: Any, cluster: Cluster | None) -> Opened:
-    from oneshot.data.load import load
     from oneshot.evaluators.standalone import Standalone, StandaloneEvaluator
+    from oneshot.runs.data import RunData
     from oneshot.runs.folder import RunFolder
-    from oneshot.runs.run import configuration, data_of
+    from oneshot.runs.run import configuration
 
     folder = RunFolder(args.run)
     config, recipe = configuration(folder)
     recipe = replace(recipe, epochs=args.standalone)
     standalone = Standalone(config, recipe, args.data_dir, device(args, cluster))
-    dataset = load(config.dataset, args.data_dir, config.image_size or None, "cpu" if cluster else standalone.device)
-    data = data_of(dataset.fingerprint(config.split, config.split_by), folder, args.accept_data)
+    images = RunData.of(config, args.data_dir, "cpu" if cluster else standalone.device)
+    data = images.protocol(folder, args.accept_data)
     evaluator = spread(partial(StandaloneEvaluator, standalone, data), cluster, 1)
-    return _with_network(evaluator, config, dataset.pool, dataset.classes)
+    return _with_network(evaluator, config, images.valid, images.dataset.classes)
 
 
 def _with_network(evaluator: Evaluator, config: Config, images: ImageSource, classes: int) -> Opened:
@@ -133,5 +133,5 @@ def _with_network(evaluator: Evaluator, config: Config, images: ImageSource, cla
 def network_size(config: Config, images: ImageSource, classes: int) -> dict[str, Any]:
     """What the costs of a configuration's networks depend on."""
     side = images.shape[1]
-    own = config.search_space.sizes(config.space.settings("space"))
+    own = config.search_space.sizes(config.space.settings)
     return {**own, "classes": classes, "image_size": side}

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import fields
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
@@ -43,7 +42,7 @@ class Parser(ArgumentParser):
         return text
 
     def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **named: Any) -> Any:
-        words = None if args is None else [self._known(word) for word in with_files(args)]
+        words = None if args is None else [self._known(word) for word in args]
         return super().parse_args(words, *rest, **named)
 
     def _known(self, word: str) -> str:
@@ -59,44 +58,6 @@ class Parser(ArgumentParser):
         if found is None:
             raise ValueError(f"no option {flag}{nearest(flag, known)}")
         return found + equals + value
-
-
-def with_files(words: Sequence[str]) -> list[str]:
-    """The words, `--config FILE` replaced by what a YAML or JSON file says: nested mappings are dotted options."""
-    found: list[str] = []
-    given = iter(words)
-    for word in given:
-        flag, equals, value = word.partition("=")
-        if flag in ("--config", "--config-file", "--config_file"):
-            found += _words_of(Path(value if equals else next(given, "")))
-        else:
-            found.append(word)
-    return found
-
-
-def _words_of(path: Path) -> Iterator[str]:
-    import yaml
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise ValueError(
-                f"{path}: expected options without YAML aliases, which can stand for more than memory holds"
-            )
-        content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{path} is no YAML or JSON file of options: {' '.join(str(error).split())}") from error
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{path} must hold a mapping of options, got {type(content).__name__}")
-
-    def walk(prefix: str, values: Mapping[str, Any]) -> Iterator[str]:
-        for name, value in values.items():
-            if isinstance(value, Mapping):
-                yield from walk(f"{prefix}{name}.", value)
-            elif value is not None:
-                yield f"--{prefix}{name}={value if isinstance(value, str) else json.dumps(value)}"
-
-    return walk("", content)
 
 
 def parser(name: str, about: str, example: str) -> Parser:

@@ -21,8 +21,9 @@ NOT_CHOSEN = ("sampler", "context", "arch")
 
 
 def main(argv: Sequence[str]) -> None:
-    from oneshot.cli.configuration import add_configuration, asked, configuration_of
+    from oneshot.cli.configuration import add_configuration, configuration_of
     from oneshot.cli.train import trained
+    from oneshot.cli.words import asked
     from oneshot.runs.presets import RETRAINING, retraining
 
     told = asked(argv, ("space", "init_from", "init-from", "data-dir", "data_dir", "accept-data", "accept_data"))

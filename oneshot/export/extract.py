@@ -22,7 +22,8 @@ from oneshot.nn.uses import prune, used
 from oneshot.registry import changed_plugins, loaded_plugins
 from oneshot.runs.config import Config, read
 from oneshot.runs.inherit import inherit
-from oneshot.runs.run import Run, network, open_run
+from oneshot.runs.network import network
+from oneshot.runs.run import Run, open_run
 from oneshot.space import Arch, Space
 
 CONTEXTS = "network.contexts."
@@ -119,7 +120,7 @@ def structure(config: Config, classes: int, arch: Arch) -> tuple[Space, nn.Modul
     if config.arch:
         return config.search_space, network(config, classes)
     own = config.search_space.only(arch)
-    return own, config.space.settings("space").make(own, classes)
+    return own, config.space.settings.make(own, classes)
 
 
 def load_network(path: str | Path) -> Extracted:

@@ -46,3 +46,15 @@ class AuxiliaryHead(nn.Module):
         """The logits of the last pass, once."""
         logits, self._logits = self._logits, None
         return logits
+
+
+def add_auxiliary(net: nn.Module, classes: int, weight: float) -> bool:
+    """Give a network its second classifier, if it has not made one itself, and its loss the weight; whether it can."""
+    heads = [module for module in net.modules() if isinstance(module, AuxiliaryHead)]
+    channels = getattr(net, "aside_channels", None)
+    if not heads and channels is not None:
+        heads = [AuxiliaryHead(channels, classes, weight)]
+        net.auxiliary = heads[0]
+    for head in heads:
+        head.weight = weight
+    return bool(heads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, Self
 
 from oneshot.base.bounds import IMAGE_SIDE, check_least, check_most
@@ -29,34 +30,41 @@ def settings_type(part: str, name: str) -> type:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A component by its name, and the settings that differ from its defaults."""
+    """A component by its name, the settings that differ from its defaults, and the part that it plays in a run."""
 
     name: str
     given: Mapping[str, Any] = field(default_factory=dict)
+    part: str = field(default="", compare=False)
 
-    def settings(self, part: str) -> Any:
-        """Its settings, checked; ValueError names what is unknown or out of bounds."""
-        return made(settings_type(part, self.name), self.given, f"{part} {self.name}")
+    @property
+    def kind(self) -> type:
+        """The type of its settings; ValueError lists the names."""
+        return settings_type(self.part, self.name)
 
-    def reduced(self, part: str) -> Chosen:
+    @cached_property
+    def settings(self) -> Any:
+        """Its settings, checked, whose `make` makes it; ValueError names what is unknown or out of bounds."""
+        return made(self.kind, self.given, f"{self.part} {self.name}")
+
+    def reduced(self) -> Chosen:
         """The same with nothing given that is the default anyway; ValueError as `settings`."""
-        made, usual = self.settings(part), settings_type(part, self.name)()
-        differing = {f.name for f in fields(made) if getattr(made, f.name) != getattr(usual, f.name)}
-        return Chosen(self.name, {name: getattr(made, name) for name in differing})
+        usual = self.kind()
+        differing = {f.name for f in fields(self.settings) if getattr(self.settings, f.name) != getattr(usual, f.name)}
+        return replace(self, given={name: getattr(self.settings, name) for name in differing})
 
-    def document(self, part: str) -> dict[str, Any]:
-        return {"name": self.name, **plain(self.settings(part))}
+    def document(self) -> dict[str, Any]:
+        return {"name": self.name, **plain(self.settings)}
 
 
-def chosen(value: Chosen | str | Mapping[str, Any]) -> Chosen:
-    """A component that is given as its name, or as a mapping of its name and settings."""
+def chosen(value: Chosen | str | Mapping[str, Any], part: str) -> Chosen:
+    """A component that is given as its name, or as a mapping of its name and settings, for a part of a run."""
     if isinstance(value, Chosen):
-        return value
+        return replace(value, part=part)
     if isinstance(value, str):
-        return Chosen(value)
+        return Chosen(value, part=part)
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
         raise ValueError(f"expected the name of a component, or a mapping with its name, got {value!r}")
-    return Chosen(value["name"], {key: v for key, v in value.items() if key != "name"})
+    return Chosen(value["name"], {key: v for key, v in value.items() if key != "name"}, part)
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for part in PARTS:
-            object.__setattr__(self, part, chosen(getattr(self, part)))
+            object.__setattr__(self, part, chosen(getattr(self, part), part))
         check_least(self, seed=0, image_size=0)
         check_most(self, image_size=IMAGE_SIDE)
         if self.split_by not in RULES:
@@ -119,7 +127,7 @@ class Config:
         rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in PARTS}
         if rest["split_by"] == "position":  # as it was written when there was nothing else
             del rest["split_by"]
-        return {part: getattr(self, part).document(part) for part in PARTS} | rest
+        return {part: getattr(self, part).document() for part in PARTS} | rest
 
 
 def configured(values: Mapping[str, Any], recipe: bool = True) -> tuple[Config, Recipe]:
@@ -129,10 +137,9 @@ def configured(values: Mapping[str, Any], recipe: bool = True) -> tuple[Config, 
     ValueError names what is unknown, with the nearest name.
     """
     rest = dict(values)
-    parts = {part: chosen(rest.pop(part)) for part in PARTS if part in rest}
-    parts = {part: parts.get(part) or chosen(getattr(Config(), part)) for part in PARTS}
+    parts = {part: chosen(rest.pop(part, getattr(Config(), part)), part) for part in PARTS}
     if "sampler" not in values:
-        parts["sampler"] = Chosen(usual_sampler(parts["method"].name))
+        parts["sampler"] = Chosen(usual_sampler(parts["method"].name), part="sampler")
     given: dict[str, dict[str, Any]] = {part: dict(parts[part].given) for part in PARTS}
     own = {f.name for f in fields(Config)} - set(PARTS)
     of_recipe = {f.name for f in fields(Recipe)} if recipe else set()
@@ -143,7 +150,7 @@ def configured(values: Mapping[str, Any], recipe: bool = True) -> tuple[Config, 
         if not dot or part not in PARTS:
             part, name = owner_of(key, {part: parts[part].name for part in PARTS}, [*own, *of_recipe]), key
         given[part][name] = rest.pop(key)
-    made_parts = {part: Chosen(parts[part].name, given[part]).reduced(part) for part in PARTS}
+    made_parts = {part: replace(parts[part], given=given[part]).reduced() for part in PARTS}
     config = made(Config, {key: rest[key] for key in rest if key in own}, "the configuration")
     return replace(config, **made_parts), made(
         Recipe, {key: rest[key] for key in rest if key in of_recipe}, "the recipe"
@@ -198,5 +205,5 @@ def read(values: Mapping[str, Any]) -> tuple[Config, Recipe]:
         raise ValueError(f"a configuration must hold a recipe, got {recipe!r}")
     if odd := sorted(set(rest) - {f.name for f in fields(Config)}):
         raise ValueError(f"this configuration is not of this version: unknown {', '.join(odd)}")
-    parts = {part: chosen(rest.pop(part)).reduced(part) for part in PARTS if part in rest}
+    parts = {part: chosen(rest.pop(part), part).reduced() for part in PARTS if part in rest}
     return replace(made(Config, rest, "the configuration"), **parts), made(Recipe, recipe, "the recipe")

@@ -49,7 +49,7 @@ class RunFolder:
         ValueError names the differences to the configuration that is there, or says that the folder is another's.
         """
         folder = cls(path)
-        if (folder.path / "config.json").exists():
+        if folder.is_begun:
             there, asked = folder.config, json.loads(json.dumps(config))
             changed = "; ".join(differences(_compared(there), _compared(asked)))
             if changed:
@@ -61,6 +61,10 @@ class RunFolder:
             write_json(folder.path / "config.json", dict(config))
         clear(folder.path, *FILES)
         return folder
+
+    @property
+    def is_begun(self) -> bool:
+        return (self.path / "config.json").exists()
 
     @property
     def config(self) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from oneshot.nn.contexts.constant import Constant, vectors_of
 from oneshot.nn.uses import take, used
 from oneshot.runs.config import Config
 from oneshot.runs.folder import RunFolder
-from oneshot.runs.run import Run, configuration, network
+from oneshot.runs.network import network
+from oneshot.runs.run import Run, configuration
 from oneshot.space import Arch, Space
 from oneshot.training.state import convert_network, load_network
 
@@ -85,12 +86,12 @@ def initialise(run: Run) -> None:
 
 def _inherit(run: Run, there: Config, state: Mapping[str, Tensor]) -> None:
     """Take what the supernet of another run uses for this run's one architecture."""
-    if there.arch or there.context.settings("context").make() is not None:
+    if there.arch or there.context.settings.make() is not None:
         raise ValueError(
             f"init_from: one architecture inherits from a supernet without weights that depend on earlier choices, "
             f"got {f'a network of {there.arch}' if there.arch else f'context {there.context.name}'}"
         )
-    ours, theirs = (config.space.document("space") for config in (run.config, there))
+    ours, theirs = (config.space.document() for config in (run.config, there))
     sizes = [n for n in ours if ours[n] != theirs[n] and n not in ("auxiliary", "drop_path")]
     if sizes:
         words = ", ".join(f"{name} {ours[name]} here, {theirs[name]} there" for name in sizes)
@@ -98,7 +99,7 @@ def _inherit(run: Run, there: Config, state: Mapping[str, Tensor]) -> None:
     like = next(run.train.subset(slice(0, 2)).batches(2))[0]
     supernet, space = network(there, run.dataset.classes).to(like.device), there.search_space
     load_network(supernet, state)
-    alone = there.space.settings("space").make(run.space, run.dataset.classes).to(like.device)
+    alone = there.space.settings.make(run.space, run.dataset.classes).to(like.device)
     inherit(supernet, space, space.parse(run.config.arch), alone, run.space, like)
     found = run.net.load_state_dict(alone.state_dict(), strict=False)
     kinds = (nn.modules.batchnorm._BatchNorm, AuxiliaryHead)  # which one of the two may not have

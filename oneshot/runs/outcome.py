@@ -7,7 +7,6 @@ from typing import Any
 
 from oneshot.base.files import read_json, write_json
 from oneshot.runs.run import Run
-from oneshot.training.course import Course
 from oneshot.training.precision import used
 from oneshot.training.validation import validated
 
@@ -19,15 +18,15 @@ def outcome(run: Run) -> dict[str, Any]:
 
     ValueError for a supernet, and before the last epoch.
     """
-    folder, epochs = run.folder, Course.of(run.method.phases(run.recipe)).epochs
+    folder = run.folder
     if folder is None or not run.config.arch:
         raise ValueError("only the run of one architecture, in a folder, is tested: it has `arch` in its configuration")
     if (folder.path / FILE).exists():
         return read_json(folder.path / FILE)
     commit = folder.commit
-    if commit is None or commit["epoch"] < epochs:
+    if commit is None or commit["epoch"] < run.epochs:
         done = commit["epoch"] if commit else 0
-        raise ValueError(f"{folder.path} is tested once, after its last epoch: {done} of {epochs} are done")
+        raise ValueError(f"{folder.path} is tested once, after its last epoch: {done} of {run.epochs} are done")
     gates = run.space.gates((0,) * len(run.space.decisions))
     accuracy, loss = validated(run.net, gates, run.dataset.test, run.recipe.precision)
     if math.isnan(accuracy):

@@ -13,79 +13,20 @@ from torch import nn
 
 from oneshot.base import distributed
 from oneshot.data.fingerprint import Fingerprint
-from oneshot.data.load import load
-from oneshot.data.source import Dataset, ImageSource, check_batch
-from oneshot.data.split import OWN_SPLITS, resolved
+from oneshot.data.source import Dataset, ImageSource
 from oneshot.methods.base import Method, Setup
-from oneshot.nn.auxiliary import AuxiliaryHead
-from oneshot.nn.chance import drop_paths
 from oneshot.nn.choice import split_if_due
-from oneshot.nn.contexts.base import Dependence
-from oneshot.registry import SKELETONS, changed_plugins, loaded_plugins
+from oneshot.registry import changed_plugins, loaded_plugins
 from oneshot.runs.config import Config, document, read
-from oneshot.runs.data import Known, protocol, settle
+from oneshot.runs.data import RunData
 from oneshot.runs.fit import check_fit
 from oneshot.runs.folder import RunFolder
+from oneshot.runs.network import network
 from oneshot.samplers.base import Sampler
 from oneshot.space import Space
+from oneshot.training.course import Course
 from oneshot.training.recipe import Recipe
 from oneshot.training.state import load_method, load_network, part
-
-
-def network(
-    config: Config, classes: int, arch: tuple[int, ...] | None = None, recipe: Recipe | None = None
-) -> nn.Module:
-    """A freshly initialised supernet of a configuration, or the stand-alone network of one architecture.
-
-    What a recipe asks of networks, an auxiliary classifier and dropped paths, is in it. A stand-alone network has one
-    choice everywhere, on which nothing can depend. ValueError where the network of the space has no place for what is
-    asked for, or carries no weights that depend on earlier choices, and some were asked for.
-    """
-    skeleton, recipe = config.space.settings("space"), recipe or Recipe()
-    asked = {"auxiliary": recipe.auxiliary, "drop_path": recipe.drop_path}
-    own = {name: type(getattr(skeleton, name))(value) for name, value in asked.items() if hasattr(skeleton, name)}
-    net = _made(config, replace(skeleton, **{name: value for name, value in own.items() if value}), classes, arch)
-    if recipe.drop_path and "drop_path" not in own and not drop_paths(net, recipe.drop_path):
-        raise ValueError(f"drop_path must be 0 for {config.space.name}: its networks have no paths beside others")
-    if recipe.auxiliary:
-        _add_auxiliary(net, recipe.auxiliary, classes, config.space.name)
-    return net
-
-
-def _add_auxiliary(net: nn.Module, weight: float, classes: int, name: str) -> None:
-    """Give a network its auxiliary classifier, if it has not made one itself, and its loss the weight."""
-    heads = [module for module in net.modules() if isinstance(module, AuxiliaryHead)]
-    if not heads:
-        channels = getattr(net, "aside_channels", None)
-        if channels is None:
-            raise ValueError(f"auxiliary must be 0 for {name}: its networks have no place for a second classifier")
-        net.auxiliary = AuxiliaryHead(channels, classes, weight)  # pyright: ignore[reportArgumentType]
-    for head in heads:
-        head.weight = weight
-
-
-def _made(config: Config, skeleton: Any, classes: int, arch: tuple[int, ...] | None) -> nn.Module:
-    space = config.search_space
-    if arch is not None:
-        return skeleton.make(space.only(arch), classes, True)
-    dependence = dependence_of(config)
-    if config.arch:
-        return skeleton.make(space, classes, True)
-    return skeleton.make(space, classes) if dependence is None else skeleton.make(space, classes, False, dependence)
-
-
-def dependence_of(config: Config) -> Dependence | None:
-    """How weights depend on earlier choices; ValueError where the network of the space cannot carry that."""
-    dependence = config.context.settings("context").make()
-    if dependence is not None and config.arch:
-        raise ValueError(f"context must be none for one architecture alone, got {config.context.name}")
-    if dependence is not None and not getattr(config.space.settings("space"), "carries_contexts", False):
-        carrying = [name for name, made in SKELETONS.items() if getattr(made, "carries_contexts", False)]
-        raise ValueError(
-            f"context must be none for {config.space.name}, got {config.context.name}: weights depend on earlier "
-            f"choices in the networks of {', '.join(carrying)}"
-        )
-    return dependence
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,24 +36,51 @@ class Run:
     config: Config
     recipe: Recipe
     space: Space
-    dataset: Dataset
-    train: ImageSource
-    valid: ImageSource
+    images: RunData
     net: nn.Module
     method: Method
     sampler: Sampler
-    fingerprint: Fingerprint
     folder: RunFolder | None = None
     data: Mapping[str, Any] | None = None
     commit: Mapping[str, Any] | None = None
     """Of the checkpoint that was loaded; the folder may have a newer one by now."""
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.images.dataset
+
+    @property
+    def train(self) -> ImageSource:
+        return self.images.train
+
+    @property
+    def valid(self) -> ImageSource:
+        return self.images.valid
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return self.images.fingerprint
+
+    @property
+    def epochs(self) -> int:
+        """Of all phases of its training."""
+        return Course.of(self.method.phases(self.recipe)).epochs
+
+    @property
+    def epoch(self) -> int:
+        """How many of them the weights have behind them."""
+        return self.commit["epoch"] if self.commit else 0
+
+    def kept_in(self, folder: RunFolder) -> Run:
+        """The same in a folder, as its last checkpoint says."""
+        return replace(self, folder=folder, commit=folder.commit)
 
     def provenance(self) -> dict[str, Any]:
         """The configuration, the hash of the checkpoint that was loaded, and, if that is known, of what data it is."""
         return {
             "configuration": document(self.config, self.recipe),
             "checkpoint": self.commit["sha256"] if self.commit else None,
-            "epoch": self.commit["epoch"] if self.commit else 0,
+            "epoch": self.epoch,
             **({"data": dict(self.data)} if self.data is not None else {}),
         }
 
@@ -130,45 +98,19 @@ def build(
     `init_from` is left to `oneshot.runs.inherit.initialise`. A folder's data must be what was recorded, unless
     `accept_data`; one without a checkpoint records it now.
     """
-    space, dependence = config.search_space, dependence_of(config)
-    if dependence is not None and dependence.split_epoch >= recipe.epochs:
-        raise ValueError(
-            f"split_epoch must lie inside the {recipe.epochs} epochs, from 1 to {recipe.epochs - 1}, "
-            f"got {dependence.split_epoch}"
-        )
-    sampler = config.sampler.settings("sampler").make(space, config.seed)
-    dataset = load(config.dataset, data_dir, config.image_size or None, device)
-    train, valid = dataset.split(config.split, config.split_by)
-    found = dataset.fingerprint(config.split, config.split_by)
-    data = data_of(found, folder, accept_data)
+    space = config.search_space
+    sampler = config.sampler.settings.make(space, config.seed)
+    images = RunData.of(config, data_dir, device)
+    data = images.protocol(folder, accept_data)
     torch.manual_seed(config.seed)
-    net = network(config, dataset.classes, recipe=recipe).to(device, memory_format=torch.channels_last)  # pyright: ignore
+    net = network(config, images.dataset.classes, recipe=recipe)
+    net = net.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if folder is None or folder.commit is None:
-        check_fit(net, space, train.shape, recipe.batch_size // distributed.world())
-    method = config.method.settings("method").make(Setup(space, net, sampler, config.seed)).to(device)
-    phases = method.phases(recipe)
-    for phase in phases:
-        train.check(phase.recipe.augmentation)
-        images = len(train) + (len(valid) if phase.images == "all" else 0)
-        check_batch(images, phase.recipe.batch_size, distributed.world())
-    split = resolved(dataset, config.split)
-    if any(p.images == "all" for p in phases) and split in OWN_SPLITS and dataset.valid is dataset.test:
-        raise ValueError(f"images must be train with split {split}, whose validation images also test")
+        check_fit(net, space, images.train.shape, recipe.batch_size // distributed.world())
+    method = config.method.settings.make(Setup(space, net, sampler, config.seed)).to(device)
+    images.check(method.phases(recipe))
     _check_sampler(config, recipe, method, sampler)
-    return Run(config, recipe, space, dataset, train, valid, net, method, sampler, found, folder, data)
-
-
-def data_of(found: Fingerprint, folder: RunFolder | None = None, accept: bool = False) -> dict[str, Any] | None:
-    """What a run's protocol says of its data; None for a run of an earlier version, which has not recorded it.
-
-    ValueError where it is not what the folder has recorded, unless that is accepted.
-    """
-    if folder is None:
-        return protocol(None, found, [])
-    if folder.commit is None:
-        return protocol(settle(folder.path, found, 0, accept), found, [])
-    known = Known.read(folder.path)
-    return None if known is None else protocol(known, found, known.check(folder.path, found, accept))
+    return Run(config, recipe, space, images, net, method, sampler, folder, data)
 
 
 def _check_sampler(config: Config, recipe: Recipe, method: Method, sampler: Sampler) -> None:
@@ -237,7 +179,7 @@ def learned(path: str | Path) -> Sampler:
     """
     folder = RunFolder(path)
     config, _ = configuration(folder)
-    sampler = config.sampler.settings("sampler").make(config.search_space, config.seed)
+    sampler = config.sampler.settings.make(config.search_space, config.seed)
     if sampler.plan is None:
         raise ValueError(f"{path} was trained with sampler {config.sampler.name}, which does not learn: expected vae")
     loaded = folder.load()

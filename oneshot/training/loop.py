@@ -20,11 +20,11 @@ from oneshot.methods.phases import Phase
 from oneshot.nn.choice import split_if_due
 from oneshot.training.course import Course
 from oneshot.training.feedback import Feedback, check_feedback
-from oneshot.training.optimizers import set_rate, take_over
 from oneshot.training.precision import used
 from oneshot.training.recipe import Recipe
 from oneshot.training.state import load_method, load_network, named, network_state, part
-from oneshot.training.step import Step, Weights
+from oneshot.training.step import Step
+from oneshot.training.weights import Weights
 
 State = dict[str, Tensor]
 Row = Mapping[str, Any]
@@ -131,20 +131,21 @@ class Training:
         self.net, self.method, self.images, self.held_out = net, method, images, held_out
         self.seed, self.feedback = seed, feedback
         self.course = Course.of(method.phases(recipe))
-        self.weights = Weights(net, self.course.phases[0].recipe)
-        self._phase: Phase | None = None
+        self.phase = self.course.phases[0]
+        self.weights = Weights(net, self.phase.recipe)
+        method.begin(self.phase.name)
 
     def epoch(self, epoch: int) -> dict[str, Any]:
         """Train one epoch; what the metrics say of it. FloatingPointError where a loss is not finite."""
-        phase, first = self.course.at(epoch)
-        self._enter(phase, epoch)
+        phase, first = self._enter(epoch)
         recipe, start = phase.recipe, time.perf_counter()
         images = self.images if phase.images == "train" else self.images.plus(self.held_out)
         steps, losses = len(images) // recipe.batch_size, Losses(images.labels.device)
         for number, batch in enumerate(self._batches(images, recipe, epoch)):
             progress = (epoch - first) / recipe.epochs + number / (steps * recipe.epochs)
-            set_rate(self.weights.optimizer, recipe.rate(progress))
-            step = self._step(batch, recipe, (self.seed, epoch, number), progress)
+            self.weights.rate = recipe.rate(progress)
+            numbers, targets = (self.seed, epoch, number), list(self.method.targets().values())
+            step = Step(self.weights, targets, batch, self._next_held_out, numbers, progress)
             self.method.step(step)
             step.finish()
             losses.add(step.losses)
@@ -168,7 +169,7 @@ class Training:
     def load(self, state: Mapping[str, Tensor], epoch: int) -> None:
         """Take over a state after so many epochs; ValueError names what does not fit."""
         if epoch:
-            self._enter(self.course.at(epoch - 1)[0], epoch - 1)
+            self._enter(epoch - 1)
         load_network(self.net, state)
         load_optimizer("weights", self.weights.optimizer, state)
         load_method(self.method, state)
@@ -177,21 +178,18 @@ class Training:
         if self.feedback is not None:
             self.feedback.sampler.load_state_dict(part("sampler", state))
 
-    def _enter(self, phase: Phase, epoch: int) -> None:
-        """Make the network and its optimiser what they are in an epoch of a phase."""
-        old, origin = self.weights, split_if_due(self.net, epoch)
-        begins = phase is not self._phase
+    def _enter(self, epoch: int) -> tuple[Phase, int]:
+        """Make the network and its weights what they are in an epoch; its phase, and the epoch that begins that."""
+        phase, first = self.course.at(epoch)
+        begins, origin = phase is not self.phase, split_if_due(self.net, epoch)
         if origin or begins:
-            self.weights = Weights(self.net, phase.recipe)
-        if origin or (begins and phase.continues):
-            take_over(self.weights.optimizer, old.optimizer, origin)
+            old, self.weights = self.weights, Weights(self.net, phase.recipe)
+            if origin or phase.continues:
+                self.weights.take_over(old, origin)
         if begins:
-            self._phase = phase
+            self.phase = phase
             self.method.begin(phase.name)
-
-    def _step(self, batch: Batch, recipe: Recipe, numbers: tuple[int, int, int], progress: float) -> Step:
-        targets = list(self.method.targets().values())
-        return Step(self.net, self.weights, targets, batch, self._next_held_out, recipe, numbers, progress)
+        return phase, first
 
     def _batches(self, images: ImageSource, recipe: Recipe, epoch: int) -> Iterator[Batch]:
         rng, held_rng = (np.random.default_rng((self.seed, epoch, stream)) for stream in (0, 2))

@@ -1,65 +1,20 @@
-"""The optimisers of weights, built from a recipe.
+"""The optimisers of weights: SGD and Muon.
 
 What a step did not use is never touched, be it a row of a table or a part of a sliced weight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from oneshot.nn.sliced import Corners
-from oneshot.training.recipe import Recipe
 
 ADAM_RATE = 0.3
 """Adam's learning rate as a share of Muon's."""
-
-
-def of_weights(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser of all parameters, BatchNorm without weight decay; `set_rate` sets its learning rate.
-
-    Each row of a table (an embedding with sparse gradients) has momentum and weight decay of its own, and so has each
-    element of a sliced weight.
-    """
-    corners = Corners(net)
-    norms = {p for m in net.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}
-    tables = {m.weight for m in net.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag) and m.sparse}
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in net.parameters() if p not in norms | tables], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in net.parameters() if p in norms], "weight_decay": 0.0},
-    ]
-    if tables:
-        ordered = [p for p in net.parameters() if p in tables]
-        groups.append({"params": ordered, "weight_decay": recipe.weight_decay, "table": True})
-    if recipe.optimizer == "sgd":
-        return SGD(groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.nesterov, corners=corners)
-    # not the first convolution, which sees the images' channels
-    convs = (m for m in net.modules() if isinstance(m, nn.Conv2d) and m.groups == 1 and m.in_channels > 4)
-    matrices = {m.weight for m in convs}
-    hidden = [p for p in groups[0]["params"] if p in matrices]
-    groups[0]["params"] = [p for p in groups[0]["params"] if p not in matrices]
-    groups.append({"params": hidden, "weight_decay": recipe.weight_decay, "matrix": True})
-    groups = [group for group in groups if group["params"]]
-    return Muon(groups, recipe.learning_rate, recipe.momentum, recipe.nesterov, corners)
-
-
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def take_over(
-    made: torch.optim.Optimizer, old: torch.optim.Optimizer, origin: Mapping[nn.Parameter, nn.Parameter]
-) -> None:
-    """Give a new optimiser the old one's state (momentum), a parameter with an origin a copy of its origin's."""
-    for group in made.param_groups:
-        for p in group["params"]:
-            state = old.state.get(origin.get(p, p))
-            if state:
-                made.state[p] = {key: value.clone() for key, value in state.items() if value is not None}
 
 
 def used_parts(p: Tensor, corners: Corners) -> Iterator[tuple[Any, Tensor]]:

@@ -19,36 +19,10 @@ from oneshot.nn.auxiliary import AuxiliaryHead
 from oneshot.nn.chance import at_progress
 from oneshot.nn.cpu import without_loops
 from oneshot.nn.norm import still
-from oneshot.training.optimizers import of_weights
 from oneshot.training.precision import autocast
-from oneshot.training.recipe import Recipe
+from oneshot.training.weights import Weights
 
 Batch = tuple[Tensor, Tensor]
-
-
-class Weights(Target):
-    """The network's weights, and the optimiser that a recipe gives them."""
-
-    def __init__(self, net: nn.Module, recipe: Recipe) -> None:
-        super().__init__(of_weights(net, recipe))
-        self.module = net
-        self.clip = recipe.gradient_clip
-
-    @property
-    def rate(self) -> float:
-        return self.optimizer.param_groups[0]["lr"]
-
-    def stepped(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
-        """Where a step by these gradients would take the parameters, as new tensors that may carry gradients.
-
-        ValueError for an optimiser other than SGD, whose step is no such formula.
-        """
-        ahead = getattr(self.optimizer, "ahead", None)
-        if ahead is None:
-            raise ValueError(
-                f"a virtual step is one of SGD: optimizer must be sgd, got {type(self.optimizer).__name__}"
-            )
-        return ahead(self.parameters, gradients)
 
 
 class Step:
@@ -56,16 +30,14 @@ class Step:
 
     def __init__(
         self,
-        net: nn.Module,
         weights: Weights,
         targets: Sequence[Target],
         batch: Batch,
         held_out: Callable[[], Batch],
-        recipe: Recipe,
         numbers: tuple[int, int, int],
         progress: float,
     ) -> None:
-        self.module, self.weights, self.recipe = net, weights, recipe
+        self.weights, self.module, self.recipe = weights, weights.module, weights.recipe
         self.images, self.labels = batch
         self.held_out, self.progress = held_out, progress
         self.seed, self.epoch, self.number = numbers
@@ -73,11 +45,11 @@ class Step:
         self.losses: dict[str, list[Tensor]] = defaultdict(list)
         self._targets = targets
         self._learned: dict[int, Target] = {}
-        self._auxiliary = [m for m in net.modules() if isinstance(m, AuxiliaryHead)]
+        self._auxiliary = [m for m in self.module.modules() if isinstance(m, AuxiliaryHead)]
         self._shared: list[tuple[Tensor, Tensor]] = []
         self._is_differentiable = False
         seed_torch((*numbers, 2, distributed.rank()), self.images.device)
-        at_progress(net, progress)
+        at_progress(self.module, progress)
 
     def net(self, images: Tensor, gates: Any, at: Sequence[Tensor] | None = None) -> Tensor:
         with autocast(self.recipe.precision, images.device):
@@ -206,8 +178,8 @@ class Step:
     def _update_weights(self) -> None:
         used = _used(self.weights.parameters)
         distributed.average_gradients(used)
-        if self.weights.clip:
-            nn.utils.clip_grad_norm_(used, self.weights.clip)
+        if self.recipe.gradient_clip:
+            nn.utils.clip_grad_norm_(used, self.recipe.gradient_clip)
         self.weights.optimizer.step()
         self.weights.optimizer.zero_grad(set_to_none=True)
 

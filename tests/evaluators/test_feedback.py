@@ -136,7 +136,7 @@ def test_what_the_vae_draws_is_better_than_what_chance_draws() -> None:
     changes = {"channels": 4, "every": 4, "samples": 40, "keep": 0.5, "iterations": 100}
     config = CONFIG.but(**changes, increment=0.05)
     run = build(config, replace(RECIPE, epochs=20, batch_size=64))
-    run = trained(replace(run, valid=run.valid.subset(slice(0, 200))))
+    run = trained(replace(run, images=replace(run.images, valid=run.valid.subset(slice(0, 200)))))
     learner = run.sampler.learned()
     assert learner is not None
     assert int(run.sampler.state_dict()["learner.rounds"]) == 5

@@ -37,4 +37,4 @@ def test_networks_beyond_every_memory_are_refused(name: str, value: int) -> None
     for setting in ("channels", "cells"):
         if hasattr(settings_type("space", name)(), setting):
             with pytest.raises(ValueError, match=rf"{setting} must (be at most|lie below)"):
-                Chosen(name, {setting: value}).settings("space")
+                Chosen(name, {setting: value}, "space").settings  # noqa: B018

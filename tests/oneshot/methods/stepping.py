@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from oneshot.gates import AnyGates
 from oneshot.methods.base import Method
 from oneshot.training.recipe import Recipe
-from oneshot.training.step import Step, Weights
+from oneshot.training.step import Step
+from oneshot.training.weights import Weights
 
 Batch = tuple[Tensor, Tensor]
 PLAIN = Recipe(epochs=2, batch_size=4, precision="float32", shift=0, flip=False)
@@ -37,4 +38,4 @@ def prepared(
 ) -> Step:
     """A step that a method may take; `finish` moves what it learned."""
     targets = list(method.targets().values())
-    return Step(net, Weights(net, recipe), targets, images, lambda: held_out, recipe, numbers, progress)
+    return Step(Weights(net, recipe), targets, images, lambda: held_out, numbers, progress)

@@ -22,7 +22,8 @@ from oneshot.supernets.nasbench201 import NasBench201Net
 from oneshot.testing.methods import same
 from oneshot.training.loop import Training
 from oneshot.training.recipe import Recipe
-from oneshot.training.step import Step, Weights
+from oneshot.training.step import Step
+from oneshot.training.weights import Weights
 from tests.oneshot.methods.stepping import PLAIN, Watched, prepared
 
 Few = tuple[Images, Images]
@@ -173,7 +174,7 @@ def test_masks_learn_by_the_derivative_of_the_masked_network(monkeypatch: pytest
         method.masks.operations[0][1] = 0.0
     x, y = torch.randn(8, 3, dtype=torch.float64), torch.arange(8) % 4
     targets = [method.architecture, method.masking]
-    step = Step(net, Weights(net, PLAIN), targets, (x, y), lambda: (x, y), PLAIN, (0, 0, 0), 0.0)
+    step = Step(Weights(net, PLAIN), targets, (x, y), lambda: (x, y), (0, 0, 0), 0.0)
     before = [p.detach().clone() for p in net.parameters()]
     method.begin("masks")
     method.step(step)

@@ -16,7 +16,8 @@ from oneshot.spaces.nasbench201 import ALL
 from oneshot.spaces.sequential import sequential
 from oneshot.supernets.nasbench201 import NasBench201Net
 from oneshot.training.recipe import Recipe
-from oneshot.training.step import Step, Weights
+from oneshot.training.step import Step
+from oneshot.training.weights import Weights
 
 TOY = sequential("toy", ("linear", "tanh"), 1)
 RATE, MOMENTUM, DECAY = 0.3, 0.9, 0.01
@@ -46,7 +47,7 @@ def batches() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 def step_of(net: nn.Module, method: Darts | Gdas, weights: Weights, train: Any, valid: Any) -> Step:
     for group in weights.optimizer.param_groups:
         group["lr"] = RATE
-    return Step(net, weights, list(method.targets().values()), train, lambda: valid, RECIPE, (0, 0, 0), 0.0)
+    return Step(weights, list(method.targets().values()), train, lambda: valid, (0, 0, 0), 0.0)
 
 
 def warmed(net: nn.Module, train: Any) -> Weights:

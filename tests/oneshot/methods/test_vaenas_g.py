@@ -30,7 +30,8 @@ from oneshot.spaces.sequential import sequential
 from oneshot.supernets.nasbench201 import NasBench201Net
 from oneshot.training.feedback import Feedback
 from oneshot.training.loop import train
-from oneshot.training.step import Step, Weights
+from oneshot.training.step import Step
+from oneshot.training.weights import Weights
 from tests.oneshot.methods.stepping import PLAIN, Watched, prepared
 
 Few = tuple[Images, Images]
@@ -93,7 +94,7 @@ def test_the_gradient_is_that_of_the_softmax_over_both_paths(monkeypatch: pytest
         for alpha in method.alphas:
             alpha.normal_()
     batch = torch.randn(5, 4, dtype=torch.float64), torch.arange(5) % 4
-    step = Step(net, Weights(net, PLAIN), [method.architecture], batch, lambda: batch, PLAIN, (0, 0, 0), 0.0)
+    step = Step(Weights(net, PLAIN), [method.architecture], batch, lambda: batch, (0, 0, 0), 0.0)
     given: list[Tensor] = []
     method.architecture.optimizer.register_step_pre_hook(
         lambda *_: given.extend(p.grad.clone() for p in method.alphas if p.grad is not None)  # pyright: ignore

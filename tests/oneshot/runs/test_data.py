@@ -21,7 +21,8 @@ from oneshot.runs.config import Config
 from oneshot.runs.data import Known
 from oneshot.runs.fit import check_fit
 from oneshot.runs.folder import RunFolder
-from oneshot.runs.run import build, network, open_run, recorded
+from oneshot.runs.network import network
+from oneshot.runs.run import build, open_run, recorded
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 

@@ -13,7 +13,8 @@ from oneshot.nn.auxiliary import AuxiliaryHead
 from oneshot.nn.chance import at_progress
 from oneshot.registry import SPACES, registered_for_a_while, skeleton_of
 from oneshot.runs.config import Config
-from oneshot.runs.run import build, network
+from oneshot.runs.network import network
+from oneshot.runs.run import build
 from oneshot.samplers.uniform import distinct
 from oneshot.supernets.choices import Choice, register_network
 from oneshot.training.loop import train

@@ -13,7 +13,8 @@ from oneshot.base.provenance import environment, fingerprint
 from oneshot.registry import SPACES, registered_for_a_while
 from oneshot.runs.config import Chosen, Config, document
 from oneshot.runs.folder import RunFolder
-from oneshot.runs.run import build, network, open_run
+from oneshot.runs.network import network
+from oneshot.runs.run import build, open_run
 from oneshot.space import Arch, Decision, Space
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe

@@ -135,6 +135,6 @@ def test_settings_of_ones_own() -> None:
             return nn.Sequential(nn.Flatten(), nn.Linear(192, self.width), choice, nn.Linear(self.width, classes))
 
     register_network("wide", Wide, image_size=8)
-    net = Config.of(space="wide", width=7).space.settings("space").make(SPACES["wide"], 10)
+    net = Config.of(space="wide", width=7).space.settings.make(SPACES["wide"], 10)
     assert net.network[1].out_features == 7
     assert SPACES["wide"].cost((0,), width=9).params > SPACES["wide"].cost((0,)).params

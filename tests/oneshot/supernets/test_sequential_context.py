@@ -25,7 +25,7 @@ from oneshot.nn.feature import Feature
 from oneshot.nn.mobile import InvertedResidual
 from oneshot.runs.config import Config
 from oneshot.runs.folder import RunFolder
-from oneshot.runs.run import network
+from oneshot.runs.network import network
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch
 from oneshot.spaces.fairnas import ALL, FairNas, fairnas, layers

@@ -21,7 +21,8 @@ from oneshot.nn.choice import ChoiceBlock, split
 from oneshot.runs.config import Config, document
 from oneshot.runs.folder import RunFolder
 from oneshot.runs.inherit import initialise
-from oneshot.runs.run import build, network, open_run
+from oneshot.runs.network import network
+from oneshot.runs.run import build, open_run
 from oneshot.samplers.balanced import Balanced
 from oneshot.samplers.base import Sampler
 from oneshot.samplers.fair import StrictlyFair
@@ -29,9 +30,9 @@ from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL, CONV
 from oneshot.training.loop import train
-from oneshot.training.optimizers import of_weights, take_over
 from oneshot.training.recipe import Recipe
 from oneshot.training.state import load_network, network_state
+from oneshot.training.weights import Weights
 
 SHORT = Recipe(epochs=4, batch_size=32, shift=1, flip=False, learning_rate=0.05)
 METHODS: dict[str, Callable[[], Method]] = {
@@ -99,17 +100,18 @@ def test_at_the_split_every_copy_is_the_weights_statistics_and_momentum(optimize
     recipe = replace(SHORT, epochs=2, optimizer=optimizer, learning_rate=0.02)
     net, step = supernet("split"), {}
     train(net, METHODS["fair"](), *few, recipe)
-    weights = of_weights(net, recipe)
+    weights = Weights(net, recipe)
     for p in net.parameters():
         p.grad = torch.randn_like(p)
-    weights.step()
-    weights.zero_grad()
+    weights.optimizer.step()
+    weights.optimizer.zero_grad()
     before = {n: p for n, p in net.named_parameters()}
-    momentum = {n: {k: v.clone() for k, v in weights.state[p].items()} for n, p in before.items()}
+    momentum = {n: {k: v.clone() for k, v in weights.optimizer.state[p].items()} for n, p in before.items()}
     step = {n: b.clone() for n, b in net.state_dict().items()}
     origins = split(net)
-    made = of_weights(net, recipe)
-    take_over(made, weights, origins)
+    later = Weights(net, recipe)
+    later.take_over(weights, origins)
+    made = later.optimizer
     after, copies = dict(net.named_parameters()), 0
     for name, value in net.state_dict().items():
         assert torch.equal(value, step[first_copy(name)]), name
@@ -368,7 +370,7 @@ def test_a_stand_alone_network_has_no_contexts() -> None:
 WORKER = """
 import sys, torch
 from oneshot.base import distributed
-from oneshot.runs.run import network
+from oneshot.runs.network import network
 from oneshot.data.load import load
 from oneshot.methods.single_path import SinglePath
 from oneshot.runs.config import Config

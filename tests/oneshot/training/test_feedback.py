@@ -136,7 +136,10 @@ with distributed.joined(torch.device("cpu")):
                        samples=24, iterations=20, increment=0.5)
     recipe = Recipe(epochs=3, batch_size=32, shift=1, flip=False)
     run = build(config, recipe)
-    run = replace(run, train=run.train.subset(slice(0, 96)), valid=run.valid.subset(slice(0, 64)))
+    run = replace(
+        run,
+        images=replace(run.images, train=run.train.subset(slice(0, 96)), valid=run.valid.subset(slice(0, 64))),
+    )
     made = feedback_of(run, "ema-2")
     noise = np.random.default_rng(distributed.rank())
     told = replace(made, accuracies=lambda archs: made.accuracies(archs) + noise.random(len(archs)))

@@ -21,8 +21,8 @@ from oneshot.methods.gdas import Gdas, GdasSettings
 from oneshot.methods.single_path import SinglePath
 from oneshot.runs.config import Config, document, read
 from oneshot.runs.folder import RunFolder
+from oneshot.runs.network import network as supernet
 from oneshot.runs.presets import PRESETS, preset
-from oneshot.runs.run import network as supernet
 from oneshot.samplers.base import Sampler
 from oneshot.samplers.fair import StrictlyFair
 from oneshot.samplers.uniform import Uniform
@@ -244,7 +244,7 @@ def test_presets_are_whole_and_the_paper_is_table_5() -> None:
         assert read(written)[1] == recipe
         assert document(*read(written)) == written == json.loads(json.dumps(written))
     config, recipe = preset("paper")
-    network = config.space.settings("space")
+    network = config.space.settings
     assert (network.channels, network.cells, network.pool_conv) == (16, 2, True)
     assert (config.split, config.sampler.name) == ("auto", "uniform")
     assert (recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.final_learning_rate) == (
@@ -289,7 +289,7 @@ def test_configuration_of_another_version_is_refused() -> None:
     with pytest.raises(ValueError, match=r"sampler balanced has no setting 'weights'; its settings are bucket_weights"):
         read({**written, "sampler": {"name": "balanced", "weights": [1]}})
     config, _ = read({**written, "sampler": {"name": "balanced", "bucket_weights": [1, 2, 5]}})  # as JSON has it
-    assert config.sampler.settings("sampler").bucket_weights == (1, 2, 5)
+    assert config.sampler.settings.bucket_weights == (1, 2, 5)
     with pytest.raises(ValueError, match="bucket_weights must be numbers of at least 0"):
         read({**written, "sampler": {"name": "balanced", "bucket_weights": ["a"]}})
     with pytest.raises(ValueError, match="expected the name of a component, or a mapping with its name, got 3"):

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot.training.optimizers import ADAM_RATE, SGD, Muon, of_weights, orthogonalised, set_rate, take_over
+from oneshot.training.optimizers import ADAM_RATE, Muon, orthogonalised
 from oneshot.training.recipe import Recipe
+from oneshot.training.weights import Weights, of_weights
 
 MUON = Recipe(optimizer="muon", learning_rate=0.01, momentum=0.9, nesterov=True, weight_decay=0.1)
 
@@ -95,9 +96,10 @@ def test_what_has_no_gradient_does_not_move(name: str) -> None:
 
 
 def test_the_rate_is_every_groups() -> None:
-    optimizer = of_weights(small(), MUON)
-    set_rate(optimizer, 0.0)
-    assert [group["lr"] for group in optimizer.param_groups] == [0.0, 0.0, 0.0]
+    weights = Weights(small(), MUON)
+    weights.rate = 0.0
+    assert [group["lr"] for group in weights.optimizer.param_groups] == [0.0, 0.0, 0.0]
+    assert weights.rate == 0.0
 
 
 def test_rows_of_a_table_are_parameters_of_their_own() -> None:
@@ -120,12 +122,14 @@ def test_rows_of_a_table_are_parameters_of_their_own() -> None:
 
 def test_a_new_optimiser_takes_over_the_momentum() -> None:
     a, b = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(2))
-    old = SGD([a, b], 0.1, momentum=0.9)
+    recipe = Recipe(momentum=0.9, weight_decay=0.0)
+    old = Weights(nn.ParameterList([a, b]), recipe)
     a.grad = torch.arange(3.0)
-    old.step()
+    old.optimizer.step()
     copied, fresh = nn.Parameter(a.detach().clone()), nn.Parameter(torch.zeros(1))
-    made = SGD([a, b, copied, fresh], 0.1, momentum=0.9)
-    take_over(made, old, {copied: a})
+    later = Weights(nn.ParameterList([a, b, copied, fresh]), recipe)
+    later.take_over(old, {copied: a})
+    made = later.optimizer
     for p in (a, copied):
         assert torch.equal(made.state[p]["momentum_buffer"], torch.arange(3.0))
     assert made.state[a]["momentum_buffer"].data_ptr() != made.state[copied]["momentum_buffer"].data_ptr()

@@ -20,8 +20,8 @@ from oneshot.samplers.uniform import Uniform
 from oneshot.spaces.nasbench101 import ALL
 from oneshot.supernets.nasbench101 import NasBench101Net
 from oneshot.training.loop import train
-from oneshot.training.optimizers import of_weights
 from oneshot.training.recipe import Recipe
+from oneshot.training.weights import of_weights
 
 SGD = Recipe(learning_rate=0.1, weight_decay=0.1)
 RECIPES = {
