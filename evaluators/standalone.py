@@ -18,9 +18,8 @@ from oneshot.data.load import load
 from oneshot.data.source import Dataset, check_batch
 from oneshot.methods.single_path import SinglePath
 from oneshot.runs.config import Config, document
-from oneshot.runs.folder import RunFolder
+from oneshot.runs.folder import RunFolder, recorded
 from oneshot.runs.network import network
-from oneshot.runs.run import recorded
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch, Space
 from oneshot.training.loop import train

@@ -66,9 +66,9 @@ def start(dataset: str, out: str) -> dict[str, float]:
     from oneshot.data import load, source
     from oneshot.data.fingerprint import Fingerprint, differences
     from oneshot.runs.data import Known
-    from oneshot.runs.folder import RunFolder
+    from oneshot.runs.folder import RunFolder, recorded
     from oneshot.runs.presets import preset
-    from oneshot.runs.run import build, recorded
+    from oneshot.runs.run import build
 
     spent = [0.0]
 

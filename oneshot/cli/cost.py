@@ -83,7 +83,6 @@ def _network(args: Any) -> tuple[Config, dict[str, int]]:
     from oneshot.registry import skeleton_of
     from oneshot.runs.config import Chosen, Config
     from oneshot.runs.folder import RunFolder
-    from oneshot.runs.run import configuration
 
     given = {name: getattr(args, name) for name in SIZES if getattr(args, name)}
     for name, value in given.items():
@@ -92,7 +91,7 @@ def _network(args: Any) -> tuple[Config, dict[str, int]]:
     if (Path(args.source) / "config.json").exists():
         from oneshot.data.load import load
 
-        config = configuration(RunFolder(args.source))[0]
+        config = RunFolder(args.source).configuration()[0]
         dataset = load(config.dataset, args.data_dir, config.image_size or None)
         image = next(dataset.test.subset(slice(0, 1)).batches(1))[0]
         size = {"classes": dataset.classes, "image_size": image.shape[-1]}

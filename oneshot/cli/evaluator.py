@@ -113,10 +113,9 @@ def _opened_standalone(args: Any, cluster: Cluster | None) -> Opened:
     from oneshot.evaluators.standalone import Standalone, StandaloneEvaluator
     from oneshot.runs.data import RunData
     from oneshot.runs.folder import RunFolder
-    from oneshot.runs.run import configuration
 
     folder = RunFolder(args.run)
-    config, recipe = configuration(folder)
+    config, recipe = folder.configuration()
     recipe = replace(recipe, epochs=args.standalone)
     standalone = Standalone(config, recipe, args.data_dir, device(args, cluster))
     images = RunData.of(config, args.data_dir, "cpu" if cluster else standalone.device)

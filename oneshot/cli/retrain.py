@@ -59,7 +59,6 @@ def _architecture(what: str, asked: dict[str, str]) -> tuple[Space, str, dict[st
     """Space and string of what is asked for, and what of a run's configuration goes on to hold."""
     from oneshot.registry import SPACES
     from oneshot.runs.folder import RunFolder
-    from oneshot.runs.run import configuration
 
     given: dict[str, Any] = {}
     source = asked.get("init_from") or asked.get("init-from")
@@ -75,7 +74,7 @@ def _architecture(what: str, asked: dict[str, str]) -> tuple[Space, str, dict[st
         space = SPACES[asked["space"]] if "space" in asked else _recognised(what, source)
         arch = space.format(space.parse(what))
     if source:  # whose sizes it must have
-        there = configuration(RunFolder(source))[0]
+        there = RunFolder(source).configuration()[0]
         given |= {f"space.{name}": value for name, value in there.space.given.items()}
         given |= {name: getattr(there, name) for name in ("dataset", "image_size")}
     return space, arch, given
@@ -85,11 +84,10 @@ def _recognised(text: str, source: str | None) -> Space:
     from oneshot.benchmarks.table import recognised
     from oneshot.registry import SPACES
     from oneshot.runs.folder import RunFolder
-    from oneshot.runs.run import configuration
 
     if Path(text).is_dir():
         raise ValueError(f"{text} is no run folder: it has no config.json")
-    return SPACES[configuration(RunFolder(source))[0].space.name] if source else recognised(text)
+    return SPACES[RunFolder(source).configuration()[0].space.name] if source else recognised(text)
 
 
 def _first(argv: Sequence[str]) -> str:

@@ -181,10 +181,9 @@ def _summed(args: Any, asked: Opened, size: Mapping[str, int]) -> tuple[Measure,
     from oneshot.registry import skeleton_of
     from oneshot.runs.config import Config
     from oneshot.runs.folder import RunFolder
-    from oneshot.runs.run import configuration
 
     table = OperationTable.open(args.latency_of)
-    given = configuration(RunFolder(args.run))[0].space.given if args.run and Path(args.run).is_dir() else {}
+    given = RunFolder(args.run).configuration()[0].space.given if args.run and Path(args.run).is_dir() else {}
     known = {f.name for f in fields(skeleton_of(asked.space.name))}
     sizes = {name: value for name, value in size.items() if name in known}
     config = Config.of(space={"name": asked.space.name, **given, **sizes})

@@ -33,6 +33,14 @@ class Setup:
     seed: int = 0
 
 
+class MethodSettings(Protocol):
+    """What registers a method: its settings, and the way to it."""
+
+    def make(self, setup: Setup) -> Method:
+        """CannotSearch where the space, or its network, is none that it can search."""
+        ...
+
+
 class CannotSearch(ValueError):
     """The space, or its network, is none that a method can search."""
 

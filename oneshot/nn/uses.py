@@ -6,7 +6,7 @@ alone, take the same steps in the same order, so that the first use of each tens
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -54,11 +54,13 @@ def used(net: nn.Module, gates: Gates, images: Tensor) -> tuple[list[Tensor], Te
 
 
 @torch.no_grad()
-def take(theirs: Sequence[Tensor], ours: Sequence[Tensor]) -> None:
-    """Copy tensors one by one; of larger ones the leading part, which is what sliced layers use.
+def take(theirs: Sequence[Tensor], ours: Sequence[Tensor], aside: Iterable[nn.Module] = ()) -> None:
+    """Copy tensors one by one, but for those of some modules; of larger ones the leading part, as sliced layers use it.
 
     ValueError where they do not correspond.
     """
+    left = {id(value) for module in aside for value in (*module.parameters(), *module.buffers())}
+    theirs, ours = ([value for value in tensors if id(value) not in left] for tensors in (theirs, ours))
     if len(theirs) != len(ours):
         raise ValueError(f"expected as many weights and statistics, got {len(theirs)} for {len(ours)}")
     for source, target in zip(theirs, ours, strict=True):

@@ -9,9 +9,9 @@ import torch
 from oneshot.base import distributed
 from oneshot.runs.config import Config
 from oneshot.runs.data import Known
-from oneshot.runs.folder import RunFolder
+from oneshot.runs.folder import RunFolder, recorded
 from oneshot.runs.inherit import initialise
-from oneshot.runs.run import Run, build, recorded
+from oneshot.runs.run import Run, build
 from oneshot.runs.upgrade import continued
 from oneshot.training.recipe import Recipe
 

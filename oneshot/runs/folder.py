@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,11 @@ from torch import Tensor
 
 from oneshot.base.files import append_line, clear, read_json, replacing, vacant, write_json
 from oneshot.base.provenance import differences
-from oneshot.runs.config import BESIDE
+from oneshot.registry import changed_plugins, loaded_plugins
+from oneshot.runs.config import BESIDE, Config, document, read
 from oneshot.runs.recording import Recorder
 from oneshot.runs.upgrade import renamed, upgraded
+from oneshot.training.recipe import Recipe
 
 EPOCH = "epoch"
 """In the header of a state: after how many epochs it was saved."""
@@ -75,6 +78,16 @@ class RunFolder:
         if not isinstance(config, dict):
             raise ValueError(f"{path} must hold a JSON object, got {type(config).__name__}")
         return upgraded(config)
+
+    def configuration(self) -> tuple[Config, Recipe]:
+        """What the run was asked for; a changed plugin is a warning, a missing one a ValueError."""
+        try:
+            changed = changed_plugins(self.plugins)
+        except ValueError as error:
+            raise ValueError(f"{self.path} was {error}") from None
+        for words in changed:
+            warnings.warn(f"{self.path}: the plugin {words}", stacklevel=2)
+        return read(self.config)
 
     @property
     def plugins(self) -> dict[str, str]:
@@ -176,6 +189,12 @@ class RunFolder:
         path = self.path / "metrics.jsonl"
         lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
         return [json.loads(line) for line in lines]
+
+
+def recorded(config: Config, recipe: Recipe) -> dict[str, Any]:
+    """What a run folder says of a run as it begins: also its number of threads, and its plugins, if any."""
+    plugins = loaded_plugins()
+    return document(config, recipe) | {"threads": torch.get_num_threads()} | ({"plugins": plugins} if plugins else {})
 
 
 def _compared(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from oneshot.nn.auxiliary import AuxiliaryHead
-from oneshot.nn.contexts.base import Told
+from oneshot.nn.contexts.base import DependenceSettings, Told
 from oneshot.nn.contexts.constant import Constant, vectors_of
 from oneshot.nn.uses import take, used
 from oneshot.runs.config import Config
 from oneshot.runs.folder import RunFolder
 from oneshot.runs.network import network
-from oneshot.runs.run import Run, configuration
+from oneshot.runs.run import Run
 from oneshot.space import Arch, Space
-from oneshot.training.state import convert_network, load_network
+from oneshot.supernets.base import Skeleton
+from oneshot.training.state import convert_network, load_common, load_network
 
 CLOSE = 1e-3
 """How far logits may differ, as a share of the largest, by the order of additions in a network that is cut out."""
@@ -46,7 +46,7 @@ def inherit(net: nn.Module, space: Space, arch: Arch, alone: nn.Module, own: Spa
         alone.contexts = constant
     ours, _ = used(alone, only, images)
     try:
-        take(_but(theirs, contexts), _but(ours, constant))
+        take(theirs, ours, aside=(constant,) if contexts is None else (constant, contexts))
         got = used(alone, only, images)[1]
         if not torch.allclose(got, expected, rtol=0, atol=CLOSE * max(1.0, float(expected.abs().max()))):
             raise ValueError(f"logits differ by {float((got - expected).abs().max()):.3g}")
@@ -60,18 +60,12 @@ def inherit(net: nn.Module, space: Space, arch: Arch, alone: nn.Module, own: Spa
     return ours
 
 
-def _but(tensors: Sequence[Tensor], module: nn.Module | None) -> list[Tensor]:
-    """The tensors that are not this module's."""
-    aside = set() if module is None else {*map(id, (*module.parameters(), *module.buffers()))}
-    return [value for value in tensors if id(value) not in aside]
-
-
 def initialise(run: Run) -> None:
     """Take the weights of the run that `init_from` names, converted to this run's context; nothing if it names none."""
     if not run.config.init_from:
         return
     folder = RunFolder(run.config.init_from)
-    there, loaded = configuration(folder)[0], folder.load()
+    there, loaded = folder.configuration()[0], folder.load()
     if there.space.name != run.config.space.name:
         raise ValueError(
             f"init_from: {folder.path} is a run of space {there.space.name}, this one is of {run.config.space.name}"
@@ -86,7 +80,8 @@ def initialise(run: Run) -> None:
 
 def _inherit(run: Run, there: Config, state: Mapping[str, Tensor]) -> None:
     """Take what the supernet of another run uses for this run's one architecture."""
-    if there.arch or there.context.settings.make() is not None:
+    context: DependenceSettings = there.context.settings
+    if there.arch or context.make() is not None:
         raise ValueError(
             f"init_from: one architecture inherits from a supernet without weights that depend on earlier choices, "
             f"got {f'a network of {there.arch}' if there.arch else f'context {there.context.name}'}"
@@ -96,15 +91,11 @@ def _inherit(run: Run, there: Config, state: Mapping[str, Tensor]) -> None:
     if sizes:
         words = ", ".join(f"{name} {ours[name]} here, {theirs[name]} there" for name in sizes)
         raise ValueError(f"init_from: inherited weights need a network of the supernet's own sizes, got {words}")
-    like = next(run.train.subset(slice(0, 2)).batches(2))[0]
-    supernet, space = network(there, run.dataset.classes).to(like.device), there.search_space
+    like, classes = next(run.train.subset(slice(0, 2)).batches(2))[0], run.dataset.classes
+    supernet, space = network(there, classes).to(like.device), there.search_space
     load_network(supernet, state)
-    alone = there.space.settings.make(run.space, run.dataset.classes).to(like.device)
+    skeleton: Skeleton = there.space.settings
+    alone = skeleton.make(run.space, classes).to(like.device)
     inherit(supernet, space, space.parse(run.config.arch), alone, run.space, like)
-    found = run.net.load_state_dict(alone.state_dict(), strict=False)
-    kinds = (nn.modules.batchnorm._BatchNorm, AuxiliaryHead)  # which one of the two may not have
-    modules = [*run.net.named_modules(), *alone.named_modules()]
-    free = {f"{name}." for name, module in modules if isinstance(module, kinds)}
-    lost = [k for k in (*found.missing_keys, *found.unexpected_keys) if not any(map(k.startswith, free))]
-    if lost:
+    if lost := load_common(run.net, alone):
         raise ValueError(f"init_from: the network of {run.config.space.name} alone has other weights: {lost[0]}")

@@ -8,9 +8,10 @@ from torch import nn
 
 from oneshot.nn.auxiliary import add_auxiliary
 from oneshot.nn.chance import drop_paths
-from oneshot.nn.contexts.base import Dependence
+from oneshot.nn.contexts.base import Dependence, DependenceSettings
 from oneshot.registry import SKELETONS
 from oneshot.runs.config import Config
+from oneshot.supernets.base import Skeleton
 from oneshot.training.recipe import Recipe
 
 
@@ -25,10 +26,10 @@ def network(
     """
     space = config.search_space if arch is None else config.search_space.only(arch)
     dependence = dependence_of(config, recipe) if arch is None else None
-    skeleton, recipe = config.space.settings, recipe or Recipe()
+    settings, recipe = config.space.settings, recipe or Recipe()
     asked = {"auxiliary": recipe.auxiliary, "drop_path": recipe.drop_path}
-    own = {name: type(getattr(skeleton, name))(value) for name, value in asked.items() if hasattr(skeleton, name)}
-    skeleton = replace(skeleton, **{name: value for name, value in own.items() if value})
+    own = {name: type(getattr(settings, name))(value) for name, value in asked.items() if hasattr(settings, name)}
+    skeleton: Skeleton = replace(settings, **{name: value for name, value in own.items() if value})
     if arch is not None or config.arch:
         net = skeleton.make(space, classes, True)
     else:
@@ -44,7 +45,8 @@ def network(
 
 def dependence_of(config: Config, recipe: Recipe | None = None) -> Dependence | None:
     """How weights depend on earlier choices; ValueError where a space's network, or a recipe, cannot have it."""
-    dependence = config.context.settings.make()
+    context: DependenceSettings = config.context.settings
+    dependence = context.make()
     if dependence is not None and config.arch:
         raise ValueError(f"context must be none for one architecture alone, got {config.context.name}")
     if dependence is not None and not getattr(config.space.settings, "carries_contexts", False):

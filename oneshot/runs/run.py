@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,15 +13,14 @@ from torch import nn
 from oneshot.base import distributed
 from oneshot.data.fingerprint import Fingerprint
 from oneshot.data.source import Dataset, ImageSource
-from oneshot.methods.base import Method, Setup
+from oneshot.methods.base import Method, MethodSettings, Setup
 from oneshot.nn.choice import split_if_due
-from oneshot.registry import changed_plugins, loaded_plugins
-from oneshot.runs.config import Config, document, read
+from oneshot.runs.config import Config, document
 from oneshot.runs.data import RunData
 from oneshot.runs.fit import check_fit
 from oneshot.runs.folder import RunFolder
 from oneshot.runs.network import network
-from oneshot.samplers.base import Sampler
+from oneshot.samplers.base import Sampler, SamplerSettings
 from oneshot.space import Space
 from oneshot.training.course import Course
 from oneshot.training.recipe import Recipe
@@ -99,7 +97,8 @@ def build(
     `accept_data`; one without a checkpoint records it now.
     """
     space = config.search_space
-    sampler = config.sampler.settings.make(space, config.seed)
+    samplers: SamplerSettings = config.sampler.settings
+    sampler = samplers.make(space, config.seed)
     images = RunData.of(config, data_dir, device)
     data = images.protocol(folder, accept_data)
     torch.manual_seed(config.seed)
@@ -107,7 +106,8 @@ def build(
     net = net.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if folder is None or folder.commit is None:
         check_fit(net, space, images.train.shape, recipe.batch_size // distributed.world())
-    method = config.method.settings.make(Setup(space, net, sampler, config.seed)).to(device)
+    methods: MethodSettings = config.method.settings
+    method = methods.make(Setup(space, net, sampler, config.seed)).to(device)
     images.check(method.phases(recipe))
     _check_sampler(config, recipe, method, sampler)
     return Run(config, recipe, space, images, net, method, sampler, folder, data)
@@ -126,23 +126,6 @@ def _check_sampler(config: Config, recipe: Recipe, method: Method, sampler: Samp
         )
 
 
-def recorded(config: Config, recipe: Recipe) -> dict[str, Any]:
-    """What a run folder says of a run as it begins: also its number of threads, and its plugins, if any."""
-    plugins = loaded_plugins()
-    return document(config, recipe) | {"threads": torch.get_num_threads()} | ({"plugins": plugins} if plugins else {})
-
-
-def configuration(folder: RunFolder) -> tuple[Config, Recipe]:
-    """What the run in a folder was asked for; a changed plugin is a warning, a missing one a ValueError."""
-    try:
-        changed = changed_plugins(folder.plugins)
-    except ValueError as error:
-        raise ValueError(f"{folder.path} was {error}") from None
-    for words in changed:
-        warnings.warn(f"{folder.path}: the plugin {words}", stacklevel=2)
-    return read(folder.config)
-
-
 def open_run(
     path: str | Path,
     data_dir: str | Path | None = None,
@@ -155,7 +138,7 @@ def open_run(
     made with: unless `accept_data`, which the protocol then says.
     """
     folder = RunFolder(path)
-    asked, loaded = configuration(folder), folder.load()
+    asked, loaded = folder.configuration(), folder.load()
     if loaded is None:
         raise ValueError(f"{path} holds no checkpoint yet; `oneshot train --out {path}` continues it")
     run = build(*asked, data_dir=data_dir, device=device, folder=folder, accept_data=accept_data)
@@ -169,7 +152,7 @@ def open_run(
 
 def space_of_run(path: str | Path) -> Space:
     """The search space of the run in a folder."""
-    return configuration(RunFolder(path))[0].search_space
+    return RunFolder(path).configuration()[0].search_space
 
 
 def learned(path: str | Path) -> Sampler:
@@ -178,8 +161,9 @@ def learned(path: str | Path) -> Sampler:
     ValueError where the run's sampler does not learn, or has not yet.
     """
     folder = RunFolder(path)
-    config, _ = configuration(folder)
-    sampler = config.sampler.settings.make(config.search_space, config.seed)
+    config, _ = folder.configuration()
+    settings: SamplerSettings = config.sampler.settings
+    sampler = settings.make(config.search_space, config.seed)
     if sampler.plan is None:
         raise ValueError(f"{path} was trained with sampler {config.sampler.name}, which does not learn: expected vae")
     loaded = folder.load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from oneshot.runs.config import Config, configured, document, read
@@ -67,7 +68,7 @@ def continued(config: Config, there: Mapping[str, Any]) -> Config:
     if "split_by" in there:
         return config
     was_default = config.split == "auto" and there.get("split") == "standard"
-    return config.but(split_by="position", split="standard" if was_default else config.split)
+    return replace(config, split_by="position", split="standard" if was_default else config.split)
 
 
 def _with_later(config: Mapping[str, Any]) -> dict[str, Any]:

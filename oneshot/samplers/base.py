@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from oneshot.space import Arch
+from oneshot.space import Arch, Space
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +22,12 @@ class Plan:
 
     every: int
     samples: int
+
+
+class SamplerSettings(Protocol):
+    """What registers a sampler: its settings, and the way to it."""
+
+    def make(self, space: Space, seed: int = 0) -> Sampler: ...
 
 
 class Sampler(ABC):

@@ -15,8 +15,8 @@ from torch import nn
 from oneshot.methods.base import CannotSearch
 from oneshot.registry import METHODS
 from oneshot.runs.config import Chosen, Config
-from oneshot.runs.folder import RunFolder
-from oneshot.runs.run import Run, build, open_run, recorded
+from oneshot.runs.folder import RunFolder, recorded
+from oneshot.runs.run import Run, build, open_run
 from oneshot.training.course import Course
 from oneshot.training.feedback import Feedback
 from oneshot.training.loop import Training, train

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Set
 
 from torch import Tensor, nn
 
+from oneshot.nn.auxiliary import AuxiliaryHead
+
 CONTEXTS = "contexts."
 """What the names of weights begin with that depend on earlier choices, see `oneshot.nn.contexts`."""
 
@@ -28,6 +30,15 @@ def convert_network(net: nn.Module, state: Mapping[str, Tensor]) -> None:
     """
     shared = {key: value for key, value in _saved(state).items() if not key.startswith(CONTEXTS)}
     _load(net, shared | {key: value for key, value in net.state_dict().items() if key.startswith(CONTEXTS)})
+
+
+def load_common(net: nn.Module, other: nn.Module) -> list[str]:
+    """Copy what two networks have in common; what only one of them has, but for BatchNorm and auxiliary classifiers."""
+    found = net.load_state_dict(other.state_dict(), strict=False)
+    kinds = (nn.modules.batchnorm._BatchNorm, AuxiliaryHead)
+    modules = [*net.named_modules(), *other.named_modules()]
+    free = {f"{name}." for name, module in modules if isinstance(module, kinds)}
+    return [k for k in (*found.missing_keys, *found.unexpected_keys) if not any(map(k.startswith, free))]
 
 
 def _saved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -18,11 +18,11 @@ from oneshot.export.extract import extract
 from oneshot.gates import fixed
 from oneshot.registry import SPACES
 from oneshot.runs.config import Config, configured, document, read
-from oneshot.runs.folder import RunFolder
+from oneshot.runs.folder import RunFolder, recorded
 from oneshot.runs.inherit import initialise
 from oneshot.runs.outcome import outcome
 from oneshot.runs.presets import RETRAINING, retraining
-from oneshot.runs.run import build, open_run, recorded
+from oneshot.runs.run import build, open_run
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 

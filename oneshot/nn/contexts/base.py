@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +92,14 @@ class Dependence:
     def copies(self, priors: Priors) -> list[int]:
         """How many copies of each site's operations a split makes."""
         return [priors.contexts(site) if self.weights.splits else 1 for site in range(len(priors.options))]
+
+
+class DependenceSettings(Protocol):
+    """What registers a context: its settings, and the way to what they say."""
+
+    def make(self) -> Dependence | None:
+        """None where weights depend on nothing."""
+        ...
 
 
 @dataclass(frozen=True)

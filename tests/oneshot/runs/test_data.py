@@ -20,9 +20,9 @@ from oneshot.data.arrays import save
 from oneshot.runs.config import Config
 from oneshot.runs.data import Known
 from oneshot.runs.fit import check_fit
-from oneshot.runs.folder import RunFolder
+from oneshot.runs.folder import RunFolder, recorded
 from oneshot.runs.network import network
-from oneshot.runs.run import build, open_run, recorded
+from oneshot.runs.run import build, open_run
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 

@@ -17,8 +17,8 @@ from torch import nn
 from oneshot.nn.sharing import Sharing
 from oneshot.registry import SKELETONS, SPACES, registered_for_a_while
 from oneshot.runs.config import Config
-from oneshot.runs.folder import RunFolder
-from oneshot.runs.run import build, open_run, recorded
+from oneshot.runs.folder import RunFolder, recorded
+from oneshot.runs.run import build, open_run
 from oneshot.samplers.uniform import distinct
 from oneshot.supernets.choices import Choice, ChoiceNet, register_network, space_of
 from oneshot.testing import SkeletonContract, SpaceContract
