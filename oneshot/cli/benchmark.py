@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oneshot.cli.configuration import add_configuration, configuration_of
-from oneshot.cli.options import add_cluster, add_data_dir, add_machine, parser, print_table
+from oneshot.cli.machine import add_cluster, add_machine
+from oneshot.cli.options import add_data_dir, parser, print_table
 
 if TYPE_CHECKING:
     from oneshot.benchmarks.table import Benchmark
@@ -75,9 +76,9 @@ def create(argv: Sequence[str]) -> None:
     from oneshot.base.progress import Progress
     from oneshot.base.provenance import environment
     from oneshot.benchmarks.custom import create as create_table
-    from oneshot.cli.options import device, every, joined
+    from oneshot.cli.machine import joined
     from oneshot.evaluators.standalone import Standalone
-    from oneshot.samplers.uniform import distinct
+    from oneshot.samplers.uniform import distinct, every
 
     if args.target.suffix != ".parquet":
         raise ValueError(f"a table is written as .parquet, got {args.target.name!r}")
@@ -89,12 +90,13 @@ def create(argv: Sequence[str]) -> None:
     seeds = list(dict.fromkeys(args.seeds))
     command = "oneshot benchmark create " + " ".join(argv)
     prefix = Path(config.dataset).stem
-    with joined(args) as cluster, Progress("train", len(archs) * len(seeds), "trainings") as progress:
-        standalone = Standalone(config, recipe, args.data_dir, device(args, cluster), args.keep)
+    with joined(args) as machine, Progress("train", len(archs) * len(seeds), "trainings") as progress:
+        workers = machine.cluster or args.workers or 1
+        standalone = Standalone(config, recipe, args.data_dir, machine.device, args.keep)
         standalone.check()
         table = create_table(
             args.target, space, archs, seeds, partial(_measured, standalone), prefix,
-            standalone.protocol, {"command": command, "environment": environment()}, cluster or args.workers or 1,
+            standalone.protocol, {"command": command, "environment": environment()}, workers,
             on_start=progress.begin, on_result=progress.advance,
         )  # fmt: skip
     print(f"{args.target}: {len(table)} architectures, columns {', '.join(table.columns)}")

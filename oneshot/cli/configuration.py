@@ -10,7 +10,6 @@ import docstring_parser
 
 from oneshot.base.settings import document as plain
 from oneshot.cli.options import Parser
-from oneshot.cli.words import asked
 from oneshot.runs.config import PARTS, Chosen, Config, configured, owner_of, usual_sampler
 from oneshot.runs.presets import PRESETS, preset_values
 from oneshot.training.recipe import Recipe
@@ -67,6 +66,17 @@ def _add_settings(to: Parser, of: Chosen, of_preset: Chosen) -> None:
         group.add_argument(
             f"--{of.part}.{f.name}", type=_types(kind)[f.name], default=_default(defaults, f.name), help=text
         )
+
+
+def asked(words: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """What the words say of these options; the last one counts."""
+    found: dict[str, str] = {}
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        flag, equals, value = word.partition("=")
+        name = flag.removeprefix("--").removesuffix(".name")
+        if flag.startswith("--") and name in names:
+            found[name] = value if equals else after
+    return found
 
 
 def _registry(part: str) -> list[str]:

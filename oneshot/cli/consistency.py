@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.options import add_accept_data, add_machine, device, print_json, print_rich
+from oneshot.cli.machine import add_machine, device
+from oneshot.cli.options import add_accept_data, print_json, print_rich
 
 if TYPE_CHECKING:
     from oneshot.benchmarks.scoring.predictions import Predicted
@@ -42,7 +43,7 @@ def main(args: Any) -> None:
     from oneshot.benchmarks.reporting.consistency import consistency_table, write_consistency
     from oneshot.benchmarks.scoring.consistency import check_spaces, consistency
     from oneshot.benchmarks.scoring.predictions import read_predictions
-    from oneshot.runs.run import space_of_run
+    from oneshot.runs.folder import RunFolder
 
     if args.benchmark is not None:
         raise ValueError("--self compares runs with each other: it takes no --benchmark")
@@ -53,7 +54,7 @@ def main(args: Any) -> None:
     words = list(args.predictions)
     by = ranked_by(args)
     files = {word: read_predictions(word, by, args.arch_column) for word in words if not Path(word).is_dir()}
-    spaces = {word: files[word].space if word in files else space_of_run(word).name for word in words}
+    spaces = {word: files[word].space if word in files else RunFolder(word).space.name for word in words}
     check_spaces(spaces)
     found = files if len(files) == len(set(words)) else files | _predicted(words, files, args)
     result = consistency([found[word] for word in words], args.bootstraps, args.seed)

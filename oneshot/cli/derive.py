@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.options import add_accept_data, add_machine, device, parser, print_json
+from oneshot.cli.machine import add_machine, device
+from oneshot.cli.options import add_accept_data, parser, print_json
 
 if TYPE_CHECKING:
     from oneshot.benchmarks.table import Benchmark

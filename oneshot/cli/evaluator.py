@@ -8,13 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.address import connected
-from oneshot.cli.options import device, spread
-
 if TYPE_CHECKING:
     from oneshot.base.progress import Progress
-    from oneshot.data.source import ImageSource
-    from oneshot.evaluators.actors import Cluster
+    from oneshot.cli.machine import Machine
     from oneshot.evaluators.base import Evaluator, Predictions
     from oneshot.evaluators.remote import RemoteEvaluator
     from oneshot.evaluators.store import Stored
@@ -33,6 +29,7 @@ class Opened:
 
     evaluator: Evaluator
     size: dict[str, int]
+    config: Config | None = None
     store: Stored | None = None
     table: TableEvaluator | None = None
     progress: Progress | None = None
@@ -57,17 +54,8 @@ class Opened:
             self.progress.advance(n)
 
 
-def asked_service(args: Any, argv: Sequence[str]) -> RemoteEvaluator | None:
-    """The service that the arguments name, if they do; ValueError unless they name one thing to ask."""
-    if bool(args.run) == bool(args.benchmark):
-        raise ValueError("say what to ask: a run folder, or --benchmark NAME (one of these)")
-    if args.standalone < 0:
-        raise ValueError(f"--standalone must be at least 0 epochs, got {args.standalone}")
-    return connected(args, argv)
-
-
-def opened(args: Any, service: RemoteEvaluator | None, cluster: Cluster | None = None) -> Opened:
-    """The evaluator that the arguments name, on the cluster if any; evaluations are kept where they took work."""
+def opened(args: Any, service: RemoteEvaluator | None, machine: Machine) -> Opened:
+    """The evaluator that the arguments name; evaluations are kept where they took work."""
     from oneshot.evaluators.store import Stored
 
     if service is not None:  # it keeps its predictions itself; --store also keeps them here
@@ -75,7 +63,7 @@ def opened(args: Any, service: RemoteEvaluator | None, cluster: Cluster | None =
         return Opened(service, service.network, store=store)
     if args.benchmark:
         return _opened_table(args)
-    found = _opened_standalone(args, cluster) if args.standalone else _opened_run(args, cluster)
+    found = _opened_standalone(args, machine) if args.standalone else _opened_run(args, machine)
     name = "standalone.sqlite" if args.standalone else "predictions.sqlite"
     found.store = Stored(found.evaluator, args.store or Path(args.run) / name, chunk=1 if args.standalone else TOGETHER)
     return found
@@ -97,40 +85,29 @@ def _opened_table(args: Any) -> Opened:
     return Opened(table, size, table=table)
 
 
-def _opened_run(args: Any, cluster: Cluster | None) -> Opened:
+def _opened_run(args: Any, machine: Machine) -> Opened:
     from oneshot.evaluators.supernet import of_folder, of_run
+    from oneshot.runs.network import network_size
     from oneshot.runs.run import open_run
 
-    settings = {"norm": args.batch_norm, "batch_size": args.batch_size, "images": args.images}
-    run = open_run(args.run, args.data_dir, "cpu" if cluster else device(args), args.accept_data)
+    cluster, settings = machine.cluster, {"norm": args.batch_norm, "batch_size": args.batch_size, "images": args.images}
+    run = open_run(args.run, args.data_dir, "cpu" if cluster else machine.device, args.accept_data)
     there = partial(of_folder, args.run, args.data_dir, accept_data=args.accept_data)
     make = partial(there, cluster.device) if cluster else partial(of_run, run)
-    evaluator = spread(partial(make, **settings), cluster, TOGETHER)
-    return _with_network(evaluator, run.config, run.valid, run.dataset.classes)
+    evaluator = machine.spread(partial(make, **settings), TOGETHER)
+    return Opened(evaluator, network_size(run.config, run.images), run.config)
 
 
-def _opened_standalone(args: Any, cluster: Cluster | None) -> Opened:
+def _opened_standalone(args: Any, machine: Machine) -> Opened:
     from oneshot.evaluators.standalone import Standalone, StandaloneEvaluator
     from oneshot.runs.data import RunData
     from oneshot.runs.folder import RunFolder
+    from oneshot.runs.network import network_size
 
     folder = RunFolder(args.run)
     config, recipe = folder.configuration()
-    recipe = replace(recipe, epochs=args.standalone)
-    standalone = Standalone(config, recipe, args.data_dir, device(args, cluster))
-    images = RunData.of(config, args.data_dir, "cpu" if cluster else standalone.device)
+    standalone = Standalone(config, replace(recipe, epochs=args.standalone), args.data_dir, machine.device)
+    images = RunData.of(config, args.data_dir, "cpu" if machine.cluster else standalone.device)
     data = images.protocol(folder, args.accept_data)
-    evaluator = spread(partial(StandaloneEvaluator, standalone, data), cluster, 1)
-    return _with_network(evaluator, config, images.valid, images.dataset.classes)
-
-
-def _with_network(evaluator: Evaluator, config: Config, images: ImageSource, classes: int) -> Opened:
-    """With the size of its networks."""
-    return Opened(evaluator, network_size(config, images, classes))
-
-
-def network_size(config: Config, images: ImageSource, classes: int) -> dict[str, Any]:
-    """What the costs of a configuration's networks depend on."""
-    side = images.shape[1]
-    own = config.search_space.sizes(config.space.settings)
-    return {**own, "classes": classes, "image_size": side}
+    evaluator = machine.spread(partial(StandaloneEvaluator, standalone, data), 1)
+    return Opened(evaluator, network_size(config, images), config)

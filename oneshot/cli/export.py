@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from oneshot.cli.options import add_accept_data, add_machine, device, parser, print_json
+from oneshot.cli.machine import add_machine, device
+from oneshot.cli.options import add_accept_data, parser, print_json
 
 EXAMPLE = "oneshot export runs/darts-1 --out found.onnx"
 

@@ -5,21 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import fields
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from oneshot.base.console import console
 from oneshot.base.settings import nearest
-
-if TYPE_CHECKING:
-    from oneshot.evaluators.actors import Cluster
-    from oneshot.evaluators.base import Evaluator
-    from oneshot.space import Arch, Space
 
 WIDTH = 100
 """Columns of what is printed to no terminal."""
@@ -71,12 +63,6 @@ def parser(name: str, about: str, example: str) -> Parser:
     )
 
 
-def add_machine(to: Any) -> None:
-    to.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto")
-    to.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
-    add_data_dir(to)
-
-
 def add_accept_data(to: Any) -> None:
     differs = "go on although the data is not what the run was made with; the protocol then says what differs"
     to.add_argument("--accept-data", action="store_true", help=differs)
@@ -89,76 +75,6 @@ def add_data_dir(to: Any) -> None:
         default=None,
         help="folder of data sets and tables (else $ONESHOT_DATA, else cache)",
     )
-
-
-def add_cluster(to: Any, processes: str = "") -> None:
-    where = "work on Ray: local, or HOST:PORT of a running cluster; one process a GPU, else one for --threads CPUs"
-    to.add_argument("--cluster", type=str, default="", help=where)
-    to.add_argument("--workers", type=int | None, default=None, help=f"{processes} so many on the cluster".strip())
-
-
-@contextmanager
-def joined(args: Any) -> Iterator[Cluster | None]:
-    """The cluster that was asked for, if any; meanwhile, what is printed goes to the standard error, as Ray prints."""
-    if args.workers is not None and args.workers < 1:
-        raise ValueError(f"--workers must be at least 1, got {args.workers}")
-    if not args.cluster:
-        yield None
-        return
-    from oneshot.evaluators.actors import Cluster
-
-    with (
-        redirect_stdout(sys.stderr),
-        Cluster(args.cluster, args.workers or 0, args.threads or 1, args.device) as cluster,
-    ):
-        print(f"cluster: {cluster.size} x {cluster.device}")
-        yield cluster
-
-
-def spread(make: Callable[[], Evaluator], cluster: Cluster | None, shard: int) -> Evaluator:
-    """The evaluator that `make` makes: here, or in every process of the cluster, for `shard` architectures a time."""
-    if cluster is None:
-        return make()
-    from oneshot.evaluators.cluster import ClusterEvaluator
-
-    return ClusterEvaluator(partial(_made_in_our_process, make), cluster, shard)
-
-
-def _made_in_our_process(make: Callable[[], Evaluator]) -> Evaluator:
-    """In a process that is the command line's own."""
-    from oneshot.base.memory import keep_freed_memory
-
-    keep_freed_memory()
-    return make()
-
-
-def device(args: Any, cluster: Cluster | None = None) -> str:
-    """The device that was asked for, or what the cluster has; ValueError where there is none such."""
-    if cluster is not None:
-        return cluster.device
-    import torch
-
-    from oneshot.base.memory import keep_freed_memory
-
-    if args.threads < 0:
-        raise ValueError(f"--threads must be at least 0, got {args.threads}")
-    keep_freed_memory()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    if args.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=args.device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {args.device!r} cannot be used: {str(error).splitlines()[0]}") from error
-    return args.device
-
-
-def every(space: Space) -> list[Arch]:
-    """What `--all` means; ValueError where that is too many."""
-    if not space.is_enumerable:
-        raise ValueError(f"{space.name} has up to {space.size:,} architectures: too many for --all, use --sample N")
-    return list(space)
 
 
 def print_json(document: Any) -> None:
@@ -181,9 +97,3 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 def print_rich(table: Any, width: int = WIDTH) -> None:
     """A table that fits a hundred columns where no terminal shows it."""
     console(width=width).print(table)
-
-
-def fields_of(args: Any, kind: type) -> dict[str, Any]:
-    """The arguments that are fields of a dataclass; a command may leave some out."""
-    values: Mapping[str, Any] = args.as_dict()
-    return {f.name: values[f.name] for f in fields(kind) if f.name in values}

@@ -11,21 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from oneshot.cli.address import add_token, connected
 from oneshot.cli.evaluator import TOGETHER
-from oneshot.cli.options import (
-    add_accept_data,
-    add_cluster,
-    add_machine,
-    device,
-    every,
-    joined,
-    parser,
-    print_json,
-    print_table,
-    spread,
-)
+from oneshot.cli.machine import add_cluster, add_machine, joined
+from oneshot.cli.options import add_accept_data, parser, print_json, print_table
 
 if TYPE_CHECKING:
-    from oneshot.evaluators.actors import Cluster
     from oneshot.evaluators.base import Evaluator, Prediction, Predictions
     from oneshot.evaluators.remote import RemoteEvaluator
     from oneshot.evaluators.store import Stored
@@ -36,51 +25,39 @@ EXAMPLE = "oneshot predict runs/paper-1 --sample 1000 --out predictions.parquet"
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
-    if args.top < 0:
-        raise ValueError(f"--top must be at least 1, or 0 for all, got {args.top}")
-    if args.top and args.cluster:
-        raise ValueError("--top needs the network of a run folder here, without --cluster")
-    if args.out is not None and not args.out.parent.is_dir():
-        raise FileNotFoundError(f"--out: {args.out.parent} is no folder")
     from oneshot.base.files import writing
 
-    with writing(args.out) if args.out is not None else nullcontext():
-        _predict(args, argv)
-
-
-def _predict(args: Any, argv: Sequence[str]) -> None:
-    from oneshot.runs.run import space_of_run
-
     service = connected(args, argv)
-    archs = _wanted(args, service.space if service else space_of_run(args.run))
-    with joined(args) as cluster:
-        evaluator = service or _of_run(args, cluster)
-        predictions = _best(args, evaluator, archs) if args.top else _all(args, evaluator, archs)
-    if args.out is not None:
-        predictions.save(args.out)
+    with writing(args.out) if args.out is not None else nullcontext():
+        predictions = _predicted(args, service)
+        if args.out is not None:
+            predictions.save(args.out)
     if args.json:
         print_json(predictions.document())
     else:
-        made = [record for record in predictions.records() if record["accuracy"] is not None]
-        ranked = sorted(made, key=lambda record: -record["accuracy"])
-        balanced = "balanced_accuracy" in predictions.columns
-        rows = [
-            (
-                r["arch"],
-                f"{r['accuracy']:.2f} ± {r['standard_error']:.2f}",
-                *(["" if r["balanced_accuracy"] is None else f"{r['balanced_accuracy']:.2f}"] if balanced else []),
-                f"{r['loss']:.4f}",
-            )
-            for r in ranked
-        ]
-        heads = ("architecture", "accuracy %", *(["balanced %"] if balanced else []), "loss")
-        print_table(f"{len(rows)} predictions, the best first", heads, rows[: args.show])
-        if args.out is not None:
-            print(f"{args.out}: {len(rows)} predictions")
+        _show(predictions, args)
     predictions.check()  # after all was written
 
 
-def _all(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions:
+def _predicted(args: Any, service: RemoteEvaluator | None) -> Predictions:
+    from oneshot.evaluators.supernet import of_folder
+    from oneshot.runs.folder import RunFolder
+
+    archs = _wanted(args, service.space if service else RunFolder(args.run).space)
+    together = None if args.together == "auto" else args.together
+    settings = {"norm": args.batch_norm, "batch_size": args.batch_size, "images": args.images}
+    settings |= {"memory": args.memory, "together": together, "accept_data": args.accept_data}
+    with joined(args) as machine:
+        if service is None:
+            make = partial(of_folder, args.run, args.data_dir, machine.device, **settings)
+            evaluator = machine.spread(make, together or TOGETHER)
+        else:
+            evaluator = service
+        kept = _kept(args, evaluator)
+        return _best(args, evaluator, kept, archs) if args.top else _all(evaluator, kept, archs)
+
+
+def _all(evaluator: Evaluator, kept: Stored | RemoteEvaluator, archs: Sequence[Arch]) -> Predictions:
     from oneshot.base.progress import Progress
     from oneshot.evaluators.supernet import SupernetEvaluator
 
@@ -95,10 +72,10 @@ def _all(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions:
 
         if isinstance(evaluator, SupernetEvaluator):
             evaluator.on_progress = progress.advance
-        return _kept(args, evaluator)(archs, on_chunk=settle)
+        return kept(archs, on_chunk=settle)
 
 
-def _best(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions:
+def _best(args: Any, evaluator: Evaluator, stored: Stored | RemoteEvaluator, archs: Sequence[Arch]) -> Predictions:
     """The --top best; all that saw every image are kept, as predictions like any other."""
     from oneshot.base.progress import Progress
     from oneshot.evaluators.base import Seen
@@ -106,7 +83,6 @@ def _best(args: Any, evaluator: Evaluator, archs: Sequence[Arch]) -> Predictions
     from oneshot.evaluators.store import Stored
     from oneshot.evaluators.supernet import Slices, SupernetEvaluator
 
-    stored = _kept(args, evaluator)
     if not isinstance(evaluator, SupernetEvaluator) or not isinstance(stored, Stored):
         raise TypeError(f"--top needs the network of a run folder, got {type(evaluator).__name__}")
     space, slices, found = evaluator.space, Slices(evaluator), stored.known(archs)
@@ -171,17 +147,33 @@ def _arguments(argv: Sequence[str]) -> Any:
     add_cluster(to)
     add_accept_data(to)
     add_machine(to)
-    return to.parse_args(list(argv))
+    args = to.parse_args(list(argv))
+    if args.top < 0:
+        raise ValueError(f"--top must be at least 1, or 0 for all, got {args.top}")
+    if args.top and args.cluster:
+        raise ValueError("--top needs the network of a run folder here, without --cluster")
+    if args.out is not None and not args.out.parent.is_dir():
+        raise FileNotFoundError(f"--out: {args.out.parent} is no folder")
+    return args
 
 
-def _of_run(args: Any, cluster: Cluster | None) -> Evaluator:
-    from oneshot.evaluators.supernet import of_folder
-
-    together = None if args.together == "auto" else args.together
-    settings = {"norm": args.batch_norm, "batch_size": args.batch_size, "images": args.images}
-    settings |= {"memory": args.memory, "together": together, "accept_data": args.accept_data}
-    make = partial(of_folder, args.run, args.data_dir, device(args, cluster), **settings)
-    return spread(make, cluster, together or TOGETHER)
+def _show(predictions: Predictions, args: Any) -> None:
+    made = [record for record in predictions.records() if record["accuracy"] is not None]
+    ranked = sorted(made, key=lambda record: -record["accuracy"])
+    balanced = "balanced_accuracy" in predictions.columns
+    rows = [
+        (
+            r["arch"],
+            f"{r['accuracy']:.2f} ± {r['standard_error']:.2f}",
+            *(["" if r["balanced_accuracy"] is None else f"{r['balanced_accuracy']:.2f}"] if balanced else []),
+            f"{r['loss']:.4f}",
+        )
+        for r in ranked
+    ]
+    heads = ("architecture", "accuracy %", *(["balanced %"] if balanced else []), "loss")
+    print_table(f"{len(rows)} predictions, the best first", heads, rows[: args.show])
+    if args.out is not None:
+        print(f"{args.out}: {len(rows)} predictions")
 
 
 def _kept(args: Any, evaluator: Evaluator) -> Stored | RemoteEvaluator:
@@ -206,10 +198,10 @@ def _wanted(args: Any, space: Space) -> list[Arch]:
         from oneshot.benchmarks.scoring.predictions import read_archs
 
         return [space.parse(text) for text in read_archs(args.source)]
-    if args.all:
-        return every(space)
     import numpy as np
 
-    from oneshot.samplers.uniform import distinct
+    from oneshot.samplers.uniform import distinct, every
 
+    if args.all:
+        return every(space)
     return distinct(space, args.sample, np.random.default_rng(args.seed))

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.options import add_accept_data, add_machine, parser
+from oneshot.cli.machine import add_machine
+from oneshot.cli.options import add_accept_data, parser
 
 if TYPE_CHECKING:
     from oneshot.runs.run import Run
@@ -21,9 +22,8 @@ NOT_CHOSEN = ("sampler", "context", "arch")
 
 
 def main(argv: Sequence[str]) -> None:
-    from oneshot.cli.configuration import add_configuration, configuration_of
+    from oneshot.cli.configuration import add_configuration, asked, configuration_of
     from oneshot.cli.train import trained
-    from oneshot.cli.words import asked
     from oneshot.runs.presets import RETRAINING, retraining
 
     told = asked(argv, ("space", "init_from", "init-from", "data-dir", "data_dir", "accept-data", "accept_data"))

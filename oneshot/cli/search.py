@@ -10,21 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.address import add_token
-from oneshot.cli.options import (
-    add_accept_data,
-    add_cluster,
-    add_machine,
-    fields_of,
-    joined,
-    parser,
-    print_json,
-    print_table,
-)
+from oneshot.cli.address import add_token, connected
+from oneshot.cli.machine import add_cluster, add_machine, joined
+from oneshot.cli.options import add_accept_data, parser, print_json, print_table
 
 if TYPE_CHECKING:
     from oneshot.cli.evaluator import Opened
-    from oneshot.evaluators.actors import Cluster
+    from oneshot.cli.machine import Machine
     from oneshot.evaluators.remote import RemoteEvaluator
     from oneshot.samplers.base import Sampler
     from oneshot.search.base import Measure, Task
@@ -40,26 +32,24 @@ MEASURES = ("params", "macs", "latency")
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
     from oneshot.base.files import writing_in
-    from oneshot.cli.evaluator import asked_service
-    from oneshot.search.result import write
+    from oneshot.search.result import document, write
 
-    if args.cluster and args.benchmark:
-        raise ValueError("--cluster evaluates a run folder; a table has its answers already")
-    service = asked_service(args, argv)
+    service = connected(args, argv)
     with writing_in(args.out) if args.out is not None else nullcontext():
-        with joined(args) as cluster:
-            task, settings = _searched(args, service, cluster)
+        with joined(args) as machine:
+            task, settings = _searched(args, service, machine)
+        found = document(task, settings)
         if args.out is not None:
-            write(args.out, task, settings)
+            write(args.out, task, found)
             _draw(task, args.out)
-    _show(task, settings, args)
+    _show(task, found, args)
     if task.failed:
         some = ", ".join(task.space.format(arch) for arch in task.failed[:5])
         count = f"{len(task.failed)} of {task.evaluations} architectures"
         warnings.warn(f"{count} have no finite accuracy and were left out: {some}", stacklevel=2)
 
 
-def _searched(args: Any, service: RemoteEvaluator | None, cluster: Cluster | None) -> tuple[Task, dict[str, Any]]:
+def _searched(args: Any, service: RemoteEvaluator | None, machine: Machine) -> tuple[Task, dict[str, Any]]:
     """The task when its search is done, and what it was."""
     import numpy as np
 
@@ -67,7 +57,7 @@ def _searched(args: Any, service: RemoteEvaluator | None, cluster: Cluster | Non
     from oneshot.cli.evaluator import opened
     from oneshot.search.result import begin
 
-    algorithm, asked = _algorithm(args), opened(args, service, cluster)
+    algorithm, asked = _algorithm(args), opened(args, service, machine)
     task, costs = _task(args, asked)
     sampler, start, begins = _samplers(args, asked)
     settings = {
@@ -126,7 +116,14 @@ def _arguments(argv: Sequence[str]) -> Any:
     add_cluster(to)
     add_accept_data(to)
     add_machine(to)
-    return to.parse_args(list(argv))
+    args = to.parse_args(list(argv))
+    if args.cluster and args.benchmark:
+        raise ValueError("--cluster evaluates a run folder; a table has its answers already")
+    if bool(args.run) == bool(args.benchmark):
+        raise ValueError("say what to ask: a run folder, or --benchmark NAME (one of these)")
+    if args.standalone < 0:
+        raise ValueError(f"--standalone must be at least 0 epochs, got {args.standalone}")
+    return args
 
 
 def _algorithm(args: Any) -> Random | Evolution | Nsga2:
@@ -135,11 +132,18 @@ def _algorithm(args: Any) -> Random | Evolution | Nsga2:
     if args.algorithm == "nsga2":
         from oneshot.search.nsga2 import Nsga2
 
-        return Nsga2(**fields_of(args, Nsga2))
+        return Nsga2(**_fields_of(args, Nsga2))
     from oneshot.search.evolution import Evolution
     from oneshot.search.random import Random
 
-    return Random(**fields_of(args, Random)) if args.algorithm == "random" else Evolution(**fields_of(args, Evolution))
+    kind = Random if args.algorithm == "random" else Evolution
+    return kind(**_fields_of(args, kind))
+
+
+def _fields_of(args: Any, kind: type) -> dict[str, Any]:
+    """The arguments that are fields of a dataclass; a command may leave some out."""
+    values: Mapping[str, Any] = args.as_dict()
+    return {f.name: values[f.name] for f in fields(kind) if f.name in values}
 
 
 def _task(args: Any, asked: Opened) -> tuple[Task, dict[str, Any]]:
@@ -180,10 +184,9 @@ def _summed(args: Any, asked: Opened, size: Mapping[str, int]) -> tuple[Measure,
     from oneshot.latency.table import OperationTable
     from oneshot.registry import skeleton_of
     from oneshot.runs.config import Config
-    from oneshot.runs.folder import RunFolder
 
     table = OperationTable.open(args.latency_of)
-    given = RunFolder(args.run).configuration()[0].space.given if args.run and Path(args.run).is_dir() else {}
+    given = {} if asked.config is None else asked.config.space.given
     known = {f.name for f in fields(skeleton_of(asked.space.name))}
     sizes = {name: value for name, value in size.items() if name in known}
     config = Config.of(space={"name": asked.space.name, **given, **sizes})
@@ -244,11 +247,9 @@ def _draw(task: Task, out: Path) -> None:
         save(front_figure(task, name), out / f"front-{name}")
 
 
-def _show(task: Task, settings: dict[str, Any], args: Any) -> None:
-    from oneshot.search.result import document
-
+def _show(task: Task, found: dict[str, Any], args: Any) -> None:
     if args.json:
-        print_json(document(task, settings))
+        print_json(found)
         return
     shown = task.front() if task.objectives else sorted(task.found, key=lambda c: -c.accuracy)[:10]
     what = f"the front of accuracy against {', '.join(task.objectives)}" if task.objectives else "the best"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from oneshot.cli.evaluator import network_size
-from oneshot.cli.options import add_accept_data, add_machine, device, parser
+from oneshot.cli.machine import add_machine, device
+from oneshot.cli.options import add_accept_data, parser
 
 EXAMPLE = "oneshot serve runs/paper-1 --benchmark nasbench201"
 
@@ -21,6 +21,7 @@ def main(argv: Sequence[str]) -> None:
     from oneshot.evaluators.service.server import affordable, bound, serve
     from oneshot.evaluators.store import Stored
     from oneshot.evaluators.supernet import of_run
+    from oneshot.runs.network import network_size
     from oneshot.runs.run import open_run
 
     limits = Limits(
@@ -45,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
             _truth(args, evaluator.space),
             limits,
             token,
-            network_size(run.config, run.valid, run.dataset.classes),
+            network_size(run.config, run.images),
             hosts,
             args.open_metrics,
         )

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oneshot.cli.configuration import add_configuration, configuration_of
-from oneshot.cli.options import add_accept_data, add_machine, device, parser
+from oneshot.cli.machine import add_machine, device
+from oneshot.cli.options import add_accept_data, parser
 
 if TYPE_CHECKING:
     from oneshot.runs.config import Config
@@ -42,13 +43,13 @@ def _train(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], Non
     from oneshot.base import distributed
     from oneshot.base.progress import Progress
     from oneshot.evaluators.feedback import feedback_of
-    from oneshot.runs.begin import begin
+    from oneshot.runs.begin import begun
     from oneshot.runs.folder import RunFolder
     from oneshot.training.loop import train
 
     folder, where = RunFolder(args.out), distributed.local_device(device(args))
     with distributed.joined(where):
-        run, first = begin(config, recipe, folder, args.data_dir, where, args.accept_data), distributed.rank() == 0
+        run, first = begun(config, recipe, folder, args.data_dir, where, args.accept_data), distributed.rank() == 0
         with Progress("train", run.epochs, "epochs", quiet=not first) as progress:
             progress.begin(run.epoch)
 

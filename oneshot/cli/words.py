@@ -1,4 +1,4 @@
-"""The words of a command line before its options are known: files and plugins that they name, and first choices."""
+"""The words of a command line before its options are known: the files and plugins that they name."""
 
 from __future__ import annotations
 
@@ -23,17 +23,6 @@ def expanded(words: Sequence[str]) -> list[str]:
             found += _words_of(Path(value if equals else next(given, "")))
         else:
             found.append(word)
-    return found
-
-
-def asked(words: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """What the words say of these options; the last one counts."""
-    found: dict[str, str] = {}
-    for word, after in zip(words, [*words[1:], ""], strict=True):
-        flag, equals, value = word.partition("=")
-        name = flag.removeprefix("--").removesuffix(".name")
-        if flag.startswith("--") and name in names:
-            found[name] = value if equals else after
     return found
 
 

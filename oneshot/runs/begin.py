@@ -16,7 +16,7 @@ from oneshot.runs.upgrade import continued
 from oneshot.training.recipe import Recipe
 
 
-def begin(
+def begun(
     config: Config,
     recipe: Recipe,
     folder: RunFolder,

@@ -90,7 +90,7 @@ class RunData:
         fingerprint = dataset.fingerprint(config.split, config.split_by)
         return cls(dataset, *dataset.split(config.split, config.split_by), fingerprint)
 
-    def check(self, phases: Sequence[Phase]) -> None:
+    def check_phases(self, phases: Sequence[Phase]) -> None:
         """ValueError where a phase cannot train on these images, or would train on those that also test."""
         for phase in phases:
             self.train.check(phase.recipe.augmentation)

@@ -32,6 +32,7 @@ from oneshot.registry import changed_plugins, loaded_plugins
 from oneshot.runs.config import BESIDE, Config, document, read
 from oneshot.runs.recording import Recorder
 from oneshot.runs.upgrade import renamed, upgraded
+from oneshot.space import Space
 from oneshot.training.recipe import Recipe
 
 EPOCH = "epoch"
@@ -88,6 +89,11 @@ class RunFolder:
         for words in changed:
             warnings.warn(f"{self.path}: the plugin {words}", stacklevel=2)
         return read(self.config)
+
+    @property
+    def space(self) -> Space:
+        """What the run searches."""
+        return self.configuration()[0].search_space
 
     @property
     def plugins(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
@@ -11,6 +12,7 @@ from oneshot.nn.chance import drop_paths
 from oneshot.nn.contexts.base import Dependence, DependenceSettings
 from oneshot.registry import SKELETONS
 from oneshot.runs.config import Config
+from oneshot.runs.data import RunData
 from oneshot.supernets.base import Skeleton
 from oneshot.training.recipe import Recipe
 
@@ -41,6 +43,12 @@ def network(
             f"auxiliary must be 0 for {config.space.name}: its networks have no place for a second classifier"
         )
     return net
+
+
+def network_size(config: Config, images: RunData) -> dict[str, Any]:
+    """What the costs of a configuration's networks depend on."""
+    own = config.search_space.sizes(config.space.settings)
+    return {**own, "classes": images.dataset.classes, "image_size": images.valid.shape[1]}
 
 
 def dependence_of(config: Config, recipe: Recipe | None = None) -> Dependence | None:

@@ -108,7 +108,7 @@ def build(
         check_fit(net, space, images.train.shape, recipe.batch_size // distributed.world())
     methods: MethodSettings = config.method.settings
     method = methods.make(Setup(space, net, sampler, config.seed)).to(device)
-    images.check(method.phases(recipe))
+    images.check_phases(method.phases(recipe))
     _check_sampler(config, recipe, method, sampler)
     return Run(config, recipe, space, images, net, method, sampler, folder, data)
 
@@ -148,11 +148,6 @@ def open_run(
     run.sampler.load_state_dict(part("sampler", loaded[0]))
     run.net.eval()
     return replace(run, commit=loaded[1])
-
-
-def space_of_run(path: str | Path) -> Space:
-    """The search space of the run in a folder."""
-    return RunFolder(path).configuration()[0].search_space
 
 
 def learned(path: str | Path) -> Sampler:

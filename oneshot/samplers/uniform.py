@@ -40,6 +40,13 @@ class Uniform(Sampler):
         return archs
 
 
+def every(space: Space) -> list[Arch]:
+    """What `--all` means; ValueError where that is too many."""
+    if not space.is_enumerable:
+        raise ValueError(f"{space.name} has up to {space.size:,} architectures: too many for --all, use --sample N")
+    return list(space)
+
+
 def distinct(space: Space, n: int, rng: np.random.Generator) -> list[Arch]:
     """`n` different architectures, each set of them equally likely; ValueError if the space has fewer."""
     if n > space.size:

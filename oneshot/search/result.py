@@ -66,8 +66,9 @@ def frame(task: Task) -> pd.DataFrame:
     )
 
 
-def write(folder: Path, task: Task, settings: Mapping[str, Any]) -> None:
-    """The candidates, then the result, each whole or not at all."""
+def write(folder: Path, task: Task, found: Mapping[str, Any]) -> None:
+    """The candidates, then the result, which is what `document` says; each whole or not at all."""
+    candidates = frame(task)
     with replacing(folder / CANDIDATES) as temporary:
-        frame(task).to_parquet(temporary, index=False)
-    write_json(folder / RESULT, document(task, settings))
+        candidates.to_parquet(temporary, index=False)
+    write_json(folder / RESULT, found)

@@ -72,7 +72,6 @@ def train(
     Under torch.distributed every process calls this with the same arguments, each works on its share of every batch,
     and the first one writes. A sampler that learns needs its `feedback`.
     """
-    check_feedback(method, feedback)
     training = Training(net, method, images, held_out, recipe, seed, feedback)
     loaded = None if folder is None else folder.load()
     first, seconds = 0, 0.0
@@ -134,6 +133,7 @@ class Training:
         self.phase = self.course.phases[0]
         self.weights = Weights(net, self.phase.recipe)
         method.begin(self.phase.name)
+        check_feedback(method, feedback)
 
     def epoch(self, epoch: int) -> dict[str, Any]:
         """Train one epoch; what the metrics say of it. FloatingPointError where a loss is not finite."""

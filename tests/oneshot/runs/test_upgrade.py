@@ -17,7 +17,7 @@ from oneshot.runs.config import Config, document, read
 from oneshot.runs.data import Known
 from oneshot.runs.folder import RunFolder
 from oneshot.runs.presets import preset
-from oneshot.runs.run import build, open_run, space_of_run
+from oneshot.runs.run import build, open_run
 from oneshot.runs.upgrade import LATER, renamed, upgraded
 from oneshot.training.loop import Training
 from oneshot.training.recipe import Recipe
@@ -52,7 +52,7 @@ def of_file(path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("name", RUNS)
 def test_it_is_the_configuration_that_it_was(name: str, flat: Path) -> None:
     assert document(*read(RunFolder(flat / name).config)) == document(RUNS[name], RECIPE)
-    assert space_of_run(flat / name).name == "nasbench201"
+    assert RunFolder(flat / name).space.name == "nasbench201"
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -1,0 +1,63 @@
+"""A training begins in a folder, and goes on there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from oneshot.runs.begin import begun
+from oneshot.runs.config import Config
+from oneshot.runs.data import Known
+from oneshot.runs.folder import RunFolder
+from oneshot.runs.run import Run
+from oneshot.training.loop import train
+from oneshot.training.recipe import Recipe
+
+CONFIG = Config.of(dataset="digits", split="half", channels=2, cells=1)
+RECIPE = Recipe(epochs=1, batch_size=324, shift=0, flip=False)
+
+
+def trained(run: Run) -> None:
+    train(run.net, run.method, run.train, run.valid, run.recipe, run.config.seed, run.folder)
+
+
+def test_it_is_recorded_before_it_trains_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert not folder.is_begun
+    run = begun(CONFIG, RECIPE, folder)
+    known = Known.read(folder.path)
+    assert known is not None
+    assert (run.epoch, run.epochs, run.commit, known.fingerprint) == (0, 1, None, run.fingerprint)
+    assert folder.configuration() == (CONFIG, RECIPE)
+    assert folder.space == run.space
+    trained(run)
+    again = begun(CONFIG, RECIPE, folder)
+    assert (again.epoch, again.commit) == (1, folder.commit)
+    trained(again)  # to its end, which it has reached: the state is read
+    for a, b in zip(run.net.state_dict().values(), again.net.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_folder_of_another_run_is_refused(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    begun(CONFIG, RECIPE, folder)
+    with pytest.raises(ValueError, match=r"holds a run of another configuration: recipe\.epochs"):
+        begun(CONFIG, replace(RECIPE, epochs=2), folder)
+    with pytest.raises(ValueError, match="the data is not what this run was made with"):
+        begun(CONFIG, RECIPE, folder_of_other_data(folder))
+
+
+def folder_of_other_data(folder: RunFolder) -> RunFolder:
+    """The same, as if it had been begun with images in another order of classes."""
+    known = Known.read(folder.path)
+    assert known is not None
+    replace(known, fingerprint=replace(known.fingerprint, classes=known.fingerprint.classes[::-1])).write(folder.path)
+    return folder
+
+
+def test_what_is_chosen_is_made_once() -> None:
+    assert CONFIG.space.settings is CONFIG.space.settings
+    assert (CONFIG.space.part, CONFIG.space.settings.channels) == ("space", 2)
