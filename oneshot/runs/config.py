@@ -46,6 +46,10 @@ class Chosen:
         """Its settings, checked, whose `make` makes it; ValueError names what is unknown or out of bounds."""
         return made(self.kind, self.given, f"{self.part} {self.name}")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the settings, whose type may be a plugin's that another process has yet to import."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
     def reduced(self) -> Chosen:
         """The same with nothing given that is the default anyway; ValueError as `settings`."""
         usual = self.kind()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,3 +62,12 @@ def folder_of_other_data(folder: RunFolder) -> RunFolder:
 def test_what_is_chosen_is_made_once() -> None:
     assert CONFIG.space.settings is CONFIG.space.settings
     assert (CONFIG.space.part, CONFIG.space.settings.channels) == ("space", 2)
+
+
+def test_another_process_is_sent_names_alone() -> None:
+    """It may have to import the plugins whose settings these are."""
+    assert CONFIG.space.settings.channels == 2
+    sent = pickle.loads(pickle.dumps(CONFIG))
+    assert sent == CONFIG
+    assert "settings" not in vars(sent.space)
+    assert sent.space.settings == CONFIG.space.settings
