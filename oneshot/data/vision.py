@@ -23,6 +23,8 @@ from oneshot.data.source import Dataset
 PREFIX = "torchvision:"
 PARTS = {"train": ("train",), "valid": ("val", "valid"), "test": ("test",)}
 """What torchvision calls each part."""
+WORD, FLAG = "split", "train"
+"""By which of its data sets say which part they are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,9 +101,9 @@ def _opened(name: str, root: Path) -> dict[str, Any]:
 
 def _ways(takes: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
     """Each part, with what may be said to get it."""
-    if "split" in takes:
-        return [(part, {"split": word}) for part, words in PARTS.items() for word in words]
-    return [("train", {"train": True}), ("test", {"train": False})] if "train" in takes else []
+    if WORD in takes:
+        return [(part, {WORD: word}) for part, words in PARTS.items() for word in words]
+    return [("train", {FLAG: True}), ("test", {FLAG: False})] if FLAG in takes else []
 
 
 def _labels(found: Any) -> np.ndarray:
