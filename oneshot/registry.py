@@ -101,7 +101,7 @@ METHODS: Registry[Any] = Registry("method", "oneshot.methods")
 CONTEXTS: Registry[Any] = Registry("context", "oneshot.nn")
 """Settings whose `make()` makes an `oneshot.nn.context.Dependence`, or None."""
 FORMATS: Registry[Any] = Registry("data format", "oneshot.data")
-"""Objects with `reads(path)` and `load(path, image_size, device)`, which is a data set, or None where it is not one."""
+"""An `oneshot.data.load.Format` each."""
 
 
 REGISTRIES = (SPACES, SKELETONS, OPERATIONS, SAMPLERS, METHODS, CONTEXTS, FORMATS)

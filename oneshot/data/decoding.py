@@ -6,10 +6,13 @@ the first frame of several. What has no known range is refused, not clipped.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -22,42 +25,57 @@ BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262
 """Tags of TIFF; a photometric interpretation of 0 says that 0 is white."""
 
 
-def decoded(path: str | Path) -> Image.Image:
-    """The picture in a file, mode RGB; ValueError names the file where it cannot be read."""
+class Packed(Protocol):
+    """An encoded image that is a part of something larger; `str` says which."""
+
+    def read(self) -> bytes: ...
+
+
+Place = str | Path | Packed
+"""Where an encoded image lies."""
+
+
+def decoded(place: Place) -> Image.Image:
+    """The picture there, mode RGB; ValueError names the place where it cannot be read."""
     try:
-        with Image.open(path) as file:
+        with _opened(place) as file:
             return _rgb(_upright(file))
     except UNREADABLE as error:
-        raise ValueError(f"{path} is no readable image: {_reason(error, path)}") from error
+        raise ValueError(f"{place} is no readable image: {_reason(error, place)}") from error
+
+
+def _opened(place: Place) -> Image.Image:
+    return Image.open(place if isinstance(place, str | Path) else BytesIO(place.read()))
 
 
 def unreadable(
-    paths: Sequence[str], on_image: Callable[[], object] = lambda: None, threads: int | None = None
+    places: Sequence[Place], on_image: Callable[[], object] = lambda: None, threads: int | None = None
 ) -> list[str]:
-    """One line for each file that cannot be read; all are decoded, several at a time."""
+    """One line for each that cannot be read; all are decoded, several at a time."""
 
-    def said(path: str) -> str | None:
+    def said(place: Place) -> str | None:
         try:
-            with Image.open(path) as file:
+            with _opened(place) as file:
                 file.draft("RGB", (1, 1))  # JPEG: every bit is read, but few pixels are made
                 _rgb(_upright(file))
         except UNREADABLE as error:
-            return f"{path}: {_reason(error, path)}"
+            return f"{place}: {_reason(error, place)}"
         return None
 
     found = []
     with ThreadPoolExecutor(threads) as pool:
-        for first in range(0, len(paths), TOGETHER):
-            for line in pool.map(said, paths[first : first + TOGETHER]):
+        for first in range(0, len(places), TOGETHER):
+            for line in pool.map(said, places[first : first + TOGETHER]):
                 found += [line] if line is not None else []
                 on_image()
     return found
 
 
-def _reason(error: Exception, path: str | Path) -> str:
+def _reason(error: Exception, place: Place) -> str:
     """What went wrong, in few words."""
     if isinstance(error, UnidentifiedImageError):
-        return "an empty file" if Path(path).stat().st_size == 0 else "no kind of image that is known"
+        empty = not (os.stat(place).st_size if isinstance(place, str | Path) else place.read())
+        return "an empty file" if empty else "no kind of image that is known"
     return " ".join(str(error).split()) or type(error).__name__
 
 

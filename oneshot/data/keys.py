@@ -7,6 +7,7 @@ two images with one key (copies, above all) only share their side.
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from collections.abc import Iterable
 from typing import Any
@@ -22,6 +23,11 @@ TEST_SHARE = 0.1
 def keys_of(contents: Iterable[Any]) -> np.ndarray:
     """The key of each name (bytes) or image (a contiguous array): uint64 [N], uniform over its range."""
     return mixed(np.fromiter(map(zlib.crc32, contents), np.uint64))
+
+
+def keys_of_names(names: Iterable[str]) -> np.ndarray:
+    """The key of each name, with / between its parts, without its extension: uint64 [N]."""
+    return keys_of([os.path.splitext(name)[0].encode("utf-8", "surrogateescape") for name in names])
 
 
 def mixed(values: np.ndarray, salt: int = 0) -> np.ndarray:

@@ -18,7 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from oneshot.data.augmentation import Augmentation
-from oneshot.data.folder import MEAN, STD, FolderImages, _interrupts_held, default_workers, load_folder
+from oneshot.data.encoded import MEAN, STD, EncodedImages, _interrupts_held, default_workers
+from oneshot.data.folder import load_folder
 from oneshot.data.load import load
 from oneshot.data.source import Dataset, Images, ImageSource, training_batches
 from oneshot.methods.single_path import SinglePath
@@ -63,16 +64,16 @@ def folder(pictures: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def opened(folder: Path, workers: int = 0, size: int | None = None) -> Dataset[FolderImages]:
+def opened(folder: Path, workers: int = 0, size: int | None = None) -> Dataset[EncodedImages]:
     any_image = next((folder / "train").rglob("*.PNG"))
     return load_folder(folder, size or Image.open(any_image).height, workers=workers)
 
 
-def one(folder: Path, image: np.ndarray, size: int, copies: int = 1) -> FolderImages:
+def one(folder: Path, image: np.ndarray, size: int, copies: int = 1) -> EncodedImages:
     """One image, many times, not normalised."""
     path = folder / "one.png"
     Image.fromarray(image).save(path)
-    return FolderImages([str(path)] * copies, torch.arange(copies), torch.zeros(3), torch.ones(3), size)
+    return EncodedImages([str(path)] * copies, torch.arange(copies), torch.zeros(3), torch.ones(3), size)
 
 
 def epoch(
@@ -271,7 +272,7 @@ def test_a_damaged_image_is_named(tmp_path: Path, workers: int, cut: int) -> Non
     images = one(tmp_path, np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8), 4, copies=8)
     bad = tmp_path / "bad.png"
     bad.write_bytes((tmp_path / "one.png").read_bytes()[:cut])
-    broken = replace(images, paths=[*images.paths[:7], str(bad)], workers=workers)
+    broken = replace(images, places=[*images.places[:7], str(bad)], workers=workers)
     with pytest.raises(ValueError, match=r"bad\.png is no readable image") as caught:
         epoch(broken, Augmentation(shift=0))
     assert "Traceback" not in str(caught.value)
@@ -302,7 +303,7 @@ def test_every_pass_is_the_same_and_starts_no_more_processes_than_it_has_work_fo
     images = opened(folder, workers=2).pool
     assert same(*([part for batch in images.batches(40) for part in batch] for _ in range(2)))
 
-    def processes(images: FolderImages, size: int) -> int:
+    def processes(images: EncodedImages, size: int) -> int:
         batches = images.batches(size)
         next(batches)
         return len(active_children())
@@ -360,7 +361,7 @@ def test_images_of_all_sizes_and_kinds_are_one_batch(tmp_path: Path) -> None:
 
 def test_sizes_must_fit() -> None:
     with pytest.raises(ValueError, match="a label for each file, got 4, 0, 2 labels for 1 files"):
-        FolderImages(["a"], torch.zeros(2), torch.zeros(3), torch.ones(3), 4)
+        EncodedImages(["a"], torch.zeros(2), torch.zeros(3), torch.ones(3), 4)
 
 
 def test_processes_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,13 +62,13 @@ def test_one_folder_a_class_is_enough(root: str, tmp_path: Path, monkeypatch: py
     dataset = load("flat", image_size=4)
     assert dataset.class_names == ("bird", "cat", "dog")
     train, valid = dataset.split("auto")
-    parts = [set(part.paths) for part in (train, valid, dataset.test)]
+    parts = [set(part.places) for part in (train, valid, dataset.test)]
     assert len(set.union(*parts)) == sum(map(len, parts)) == 180
     assert len(dataset.test) == pytest.approx(18, abs=4 * (180 * 0.09) ** 0.5)
     (tmp_path / "flat" / root / "cat" / "07.png").unlink()
     again = load("flat", image_size=4)
     gone = {path for side in parts for path in side if path.endswith("cat/07.png")}
-    assert [set(part.paths) for part in (*again.split("auto"), again.test)] == [side - gone for side in parts]
+    assert [set(part.places) for part in (*again.split("auto"), again.test)] == [side - gone for side in parts]
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".jfif", ".JPEG", ".Png"])

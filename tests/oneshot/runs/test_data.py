@@ -108,7 +108,7 @@ def test_a_run_of_an_earlier_version_opens_and_gets_one_when_it_is_trained_on(
     assert opened.data is None
     order = np.random.default_rng(0).permutation(40)
     expected = [sorted(str(path) for path in (folder / "train").rglob("*.png"))[i] for i in order[36:]]
-    assert list(opened.valid.paths) == expected  # pyright: ignore[reportAttributeAccessIssue]
+    assert list(opened.valid.places) == expected  # pyright: ignore[reportAttributeAccessIssue]
     as_after_one_epoch(run)
     assert oneshot(f"train --dataset {folder} --epochs 2 {TRAIN} --out {run}") == 0
     known = Known.read(run)
