@@ -5,7 +5,7 @@ A folder has train/CLASS/ and valid/CLASS/: `oneshot train --preset fairnas --da
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,7 @@ def trained(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], No
 
 def _train(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], None]) -> None:
     from oneshot.base import distributed
-    from oneshot.base.progress import Progress
+    from oneshot.cli.bar import TrainingBar
     from oneshot.evaluators.feedback import feedback_of
     from oneshot.runs.begin import begun
     from oneshot.runs.folder import RunFolder
@@ -50,22 +50,17 @@ def _train(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], Non
     folder, where = RunFolder(args.out), distributed.local_device(device(args))
     with distributed.joined(where):
         run, first = begun(config, recipe, folder, args.data_dir, where, args.accept_data), distributed.rank() == 0
-        with Progress("train", run.epochs, "epochs", quiet=not first) as progress:
-            progress.begin(run.epoch)
-
-            def on_epoch(row: Mapping[str, Any]) -> None:
-                progress.advance(1, loss=row["loss"], images_s=row["images_per_second"])
-                if first and "sampler_best" in row:
-                    print(_round(row), flush=True)
-
-            feedback = feedback_of(run, on_chunk=lambda n, of: progress.advance(0, evaluated=f"{n}/{of}"))
-            train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, on_epoch, feedback)
+        with TrainingBar(quiet=not first) as bar:
+            feedback = feedback_of(run, on_chunk=bar.evaluated)
+            train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, [bar], feedback)
     if first:
         after(run.kept_in(folder))
 
 
 def _report(run: Run) -> None:
     """Keep and say what a training has found."""
+    from oneshot.base.progress import span
+
     assert run.folder is not None
     out = run.folder.path
     if run.sampler.learned() is not None:
@@ -74,14 +69,8 @@ def _report(run: Run) -> None:
     found = run.method.derive()
     if found is not None:
         print(f"derived architecture: {run.space.format(found)}")
-    print(f"{out}: {run.epochs} epochs; `oneshot predict {out} --sample 10` predicts")
-
-
-def _round(row: Mapping[str, Any]) -> str:
-    """What an epoch's metrics say of a sampler that learns."""
-    accuracies = f"accuracies best {row['sampler_best']:.2f} %, mean {row['sampler_mean']:.2f} %"
-    told = f"sampler after epoch {row['epoch']}: {accuracies}, "
-    return told + (f"bound {row['sampler_bound']:.3f}" if "sampler_bound" in row else "all equal: nothing learned")
+    took = f" in {span(run.folder.metrics[-1]['seconds'])}" if run.folder.metrics else ""
+    print(f"{out}: {run.epochs} epochs{took}; `oneshot predict {out} --sample 10` predicts")
 
 
 def _arguments(argv: Sequence[str]):

@@ -121,10 +121,15 @@ class EncodedImages:
             yield self._normalised(pixels), self.labels[rows]
 
     def augmented(
-        self, batches: Sequence[np.ndarray], augmentation: Augmentation, rng: np.random.Generator, share: slice
+        self,
+        batches: Sequence[np.ndarray],
+        augmentation: Augmentation,
+        rng: np.random.Generator,
+        share: slice,
+        first: int = 0,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         parts = [(batch[share], rng.integers(2**63, size=len(batch))[share]) for batch in batches]
-        for pixels, rows, draws in self._stream(parts, augmentation):
+        for pixels, rows, draws in self._stream(parts[first:], augmentation):
             x = self._normalised(pixels)
             if augmentation.cutout:
                 x = x * cutout_mask(self.size, self.size, augmentation.cutout, draws)

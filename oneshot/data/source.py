@@ -56,9 +56,17 @@ class ImageSource(Protocol):
         ...
 
     def augmented(
-        self, batches: Sequence[np.ndarray], augmentation: Augmentation, rng: np.random.Generator, share: slice
+        self,
+        batches: Sequence[np.ndarray],
+        augmentation: Augmentation,
+        rng: np.random.Generator,
+        share: slice,
+        first: int = 0,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """The `share` of each batch of indices, augmented; random numbers are drawn for the whole of each batch."""
+        """The `share` of each batch of indices from the `first` on, augmented.
+
+        Random numbers are drawn for the whole of each batch, also of those that are left out.
+        """
         ...
 
     def in_memory(self) -> Images:
@@ -144,13 +152,21 @@ class Images:
             yield self.normalised(self.pixels[part]), self.labels[part]
 
     def augmented(
-        self, batches: Sequence[np.ndarray], augmentation: Augmentation, rng: np.random.Generator, share: slice
+        self,
+        batches: Sequence[np.ndarray],
+        augmentation: Augmentation,
+        rng: np.random.Generator,
+        share: slice,
+        first: int = 0,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         self.check(augmentation)
         device = self.labels.device
-        for batch in batches:
+        for number, batch in enumerate(batches):
+            drawn = rng.random((5, len(batch)), dtype=np.float32)
+            if number < first:
+                continue
             index = torch.from_numpy(batch[share]).to(device)
-            draws = torch.from_numpy(rng.random((5, len(batch)), dtype=np.float32)[:, share].copy()).to(device)
+            draws = torch.from_numpy(drawn[:, share].copy()).to(device)
             yield augment(self, self.pixels[index], augmentation, draws), self.labels[index]
 
     def in_memory(self) -> Images:
@@ -207,15 +223,16 @@ def training_batches(
     rng: np.random.Generator,
     rank: int = 0,
     world: int = 1,
+    first: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of shuffled, augmented batches; an incomplete last batch is dropped.
+    """One epoch of shuffled, augmented batches from the `first` on; an incomplete last batch is dropped.
 
     With several processes, each gets its share of every batch: images and random numbers are those of one process.
     """
     check_batch(len(images), batch_size, world)
     order = rng.permutation(len(images))
     batches = [order[start : start + batch_size] for start in range(0, len(images) - batch_size + 1, batch_size)]
-    yield from images.augmented(batches, augmentation, rng, slice(rank, None, world))
+    yield from images.augmented(batches, augmentation, rng, slice(rank, None, world), first)
 
 
 def check_batch(images: int, batch_size: int, world: int = 1) -> None:

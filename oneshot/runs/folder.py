@@ -5,6 +5,7 @@ data.json                    the fingerprint of the data, see `oneshot.runs.data
 metrics.jsonl                one line an epoch
 checkpoint.json              names the current state file, its SHA-256 and its epoch: the commit point
 state-EPOCH.safetensors      weights, BatchNorm statistics, optimiser state, what the sampler learned
+within.safetensors           the same in the middle of an epoch, while one lasts long; the header says where
 vae.safetensors              of a finished training with sampler vae: that sampler, without the rest
 tensorboard/                 the metrics once more
 
@@ -33,10 +34,12 @@ from oneshot.runs.config import BESIDE, Config, document, read
 from oneshot.runs.recording import Recorder
 from oneshot.runs.upgrade import renamed, upgraded
 from oneshot.space import Space
+from oneshot.training.place import Place
 from oneshot.training.recipe import Recipe
 
 EPOCH = "epoch"
 """In the header of a state: after how many epochs it was saved."""
+WITHIN = "within.safetensors"
 FILES = ("config.json", "metrics.jsonl", "checkpoint.json", "*.safetensors")
 
 
@@ -114,9 +117,31 @@ class RunFolder:
         digest = hashlib.sha256(content).hexdigest()
         commit = {"file": target.name, "sha256": digest, "epoch": epoch, "facts": dict(facts)}
         write_json(self.path / "checkpoint.json", commit)
-        for old in self.path.glob("state-*.safetensors"):
+        for old in (*self.path.glob("state-*.safetensors"), self.path / WITHIN):
             if old != target:
-                old.unlink()
+                old.unlink(missing_ok=True)
+
+    def save_within(self, state: Mapping[str, Tensor], epoch: int, place: Place, facts: Mapping[str, Any]) -> None:
+        """Keep a state in the middle of the epoch that follows so many, in place of the one before."""
+        header = {EPOCH: str(epoch), "place": json.dumps(place.document()), "facts": json.dumps(dict(facts))}
+        content = save_safetensors({key: _plain(value) for key, value in state.items()}, header)
+        with replacing(self.path / WITHIN) as temporary:
+            temporary.write_bytes(content)
+
+    def load_within(self, epoch: int) -> tuple[dict[str, Tensor], Place, dict[str, Any]] | None:
+        """What `save_within` kept in the epoch that follows so many, if it did; a damaged one is a warning."""
+        path = self.path / WITHIN
+        if not path.exists():
+            return None
+        try:
+            content = path.read_bytes()
+            state, header = load_safetensors(content), _header(content)
+            if header[EPOCH] != str(epoch):  # an epoch was finished since
+                return None
+            return state, Place.read(json.loads(header["place"])), dict(json.loads(header["facts"]))
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            warnings.warn(f"{path} cannot be read ({error}): the epoch is begun again", stacklevel=2)
+            return None
 
     @property
     def commit(self) -> dict[str, Any] | None:
@@ -209,9 +234,14 @@ def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _epoch_of(content: bytes) -> str | None:
-    """What the header of a valid safetensors file says; states of earlier versions say nothing."""
+    """States of earlier versions say nothing."""
+    return _header(content).get(EPOCH)
+
+
+def _header(content: bytes) -> dict[str, str]:
+    """What the header of a valid safetensors file says."""
     length = int.from_bytes(content[:8], "little")
-    return (json.loads(content[8 : 8 + length]).get("__metadata__") or {}).get(EPOCH)
+    return json.loads(content[8 : 8 + length]).get("__metadata__") or {}
 
 
 def _plain(value: Tensor) -> Tensor:

@@ -15,9 +15,12 @@ from oneshot.base.provenance import environment
 
 if TYPE_CHECKING:
     from oneshot.runs.folder import RunFolder
+    from oneshot.training.place import Place
 
 CHECKPOINT_SECONDS = float(os.environ.get("ONESHOT_CHECKPOINT_SECONDS", "10"))
 """Epochs shorter than this share a checkpoint."""
+WITHIN_SECONDS = float(os.environ.get("ONESHOT_WITHIN_SECONDS", "60"))
+"""Within an epoch the state is kept as often as this."""
 
 
 class Recorder:
@@ -47,6 +50,12 @@ class Recorder:
         if row["epoch"] == self.epochs or time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
             facts = {"seconds": row["seconds"], **self.facts, "environment": environment()}
             self.folder.save(state(), row["epoch"], facts)
+            self._saved = time.monotonic()
+
+    def within(self, epoch: int, place: Callable[[], Place], state: Callable[[], Mapping[str, Tensor]]) -> None:
+        """The state in the middle of the epoch that follows so many, when due."""
+        if time.monotonic() - self._saved >= WITHIN_SECONDS:
+            self.folder.save_within(state(), epoch, place(), self.facts)
             self._saved = time.monotonic()
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from oneshot.runs.run import Run, build, open_run
 from oneshot.training.course import Course
 from oneshot.training.feedback import Feedback
 from oneshot.training.loop import Training, train
+from oneshot.training.place import Place
 from oneshot.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=216, learning_rate=0.05, shift=0, flip=False, precision="float32")
@@ -111,6 +113,29 @@ class MethodContract:
                 one_epoch(after, epoch)
             assert same(whole.net, second.net)
             assert same(whole.method, second.method)
+
+    def test_a_stop_within_an_epoch_changes_nothing(self, name: str) -> None:
+        """In the last epoch of every phase."""
+        whole = self.run(name)
+        self.trained(whole)
+        course = Course.of(whole.method.phases(self.recipe))
+        for stop in (epoch for epoch in range(course.epochs) if self._ends_a_phase(course, epoch)):
+            first, second = self.run(name), self.run(name)
+            before = self.training(first)
+            for epoch in range(stop):
+                one_epoch(before, epoch)
+            next(before.steps(stop))
+            after = self.training(second)
+            place = Place.read(json.loads(json.dumps(before.place(0.0).document())))
+            after.load({key: value.clone() for key, value in before.state().items()}, stop, place)
+            for epoch in range(stop, course.epochs):
+                one_epoch(after, epoch)
+            assert same(whole.net, second.net)
+            assert same(whole.method, second.method)
+
+    @staticmethod
+    def _ends_a_phase(course: Course, epoch: int) -> bool:
+        return epoch + 1 == course.epochs or course.at(epoch)[0] is not course.at(epoch + 1)[0]
 
     def test_an_opened_run_derives_what_training_found(self, name: str, tmp_path: Path) -> None:
         run = self.run(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,8 +18,10 @@ from oneshot.data.source import ImageSource, training_batches
 from oneshot.methods.base import Method
 from oneshot.methods.phases import Phase
 from oneshot.nn.choice import split_if_due
+from oneshot.training.callbacks import Callback, Moment
 from oneshot.training.course import Course
 from oneshot.training.feedback import Feedback, check_feedback
+from oneshot.training.place import Place
 from oneshot.training.precision import used
 from oneshot.training.recipe import Recipe
 from oneshot.training.state import load_method, load_network, named, network_state, part
@@ -35,6 +37,10 @@ class Record(Protocol):
 
     def __call__(self, row: Row, state: Callable[[], Mapping[str, Tensor]]) -> None: ...
 
+    def within(self, epoch: int, place: Callable[[], Place], state: Callable[[], Mapping[str, Tensor]]) -> None:
+        """After a step of the epoch that follows so many."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -43,6 +49,10 @@ class Keeper(Protocol):
 
     def load(self) -> tuple[State, dict[str, Any]] | None:
         """The state and its commit record, with `epoch` and `facts`; None before the first."""
+        ...
+
+    def load_within(self, epoch: int) -> tuple[State, Place, dict[str, Any]] | None:
+        """The state in the middle of the epoch that follows so many, and its facts, if there is one."""
         ...
 
     def rewind(self, epoch: int) -> None:
@@ -62,7 +72,7 @@ def train(
     recipe: Recipe,
     seed: int = 0,
     folder: Keeper | None = None,
-    on_epoch: Callable[[Row], None] | None = None,
+    callbacks: Sequence[Callback] = (),
     feedback: Feedback | None = None,
 ) -> None:
     """Train in place, continuing from what the folder keeps.
@@ -73,13 +83,7 @@ def train(
     and the first one writes. A sampler that learns needs its `feedback`.
     """
     training = Training(net, method, images, held_out, recipe, seed, feedback)
-    loaded = None if folder is None else folder.load()
-    first, seconds = 0, 0.0
-    if loaded is not None:
-        before = loaded[1]["facts"].get("seconds", 0.0)
-        first, seconds = loaded[1]["epoch"], float(before) if isinstance(before, int | float) else 0.0
-        _warn_of_threads(loaded[1]["facts"].get("threads"), images.labels.device)
-        training.load(loaded[0], first)
+    first, seconds = (0, 0.0) if folder is None else _loaded(training, folder)
     record = None
     if folder is not None and distributed.rank() == 0:
         device = images.labels.device
@@ -90,17 +94,44 @@ def train(
     try:
         for epoch in range(first, training.course.epochs):
             start = time.perf_counter()
-            row = training.epoch(epoch)
+            for at in training.steps(epoch):
+                if record is not None:
+                    so_far = seconds + time.perf_counter() - start
+                    record.within(epoch, lambda so_far=so_far: training.place(so_far), training.state)
+                for callback in callbacks:
+                    callback.step(at)
+            row = training.row(epoch)
             learned = {} if feedback is None else feedback.after(epoch, seed)
             seconds += time.perf_counter() - start
             row |= {"seconds": seconds, **learned}
+            for callback in callbacks:
+                row |= callback.measure(epoch + 1)
+            net.train()
             if record is not None:
                 record(row, training.state)
-            if on_epoch is not None:
-                on_epoch(row)
+            for callback in callbacks:
+                callback.epoch(row)
     finally:
         if record is not None:
             record.close()
+        for callback in callbacks:
+            callback.end()
+
+
+def _loaded(training: Training, folder: Keeper) -> tuple[int, float]:
+    """Take over what a folder keeps: the epochs that are done, and the seconds that it took."""
+    kept = folder.load()
+    first, facts = (0, {}) if kept is None else (kept[1]["epoch"], kept[1]["facts"])
+    middle = folder.load_within(first)
+    if middle is not None:
+        state, place, facts = middle
+        training.load(state, first, place)
+        facts = {**facts, "seconds": place.seconds}
+    elif kept is not None:
+        training.load(kept[0], first)
+    _warn_of_threads(facts.get("threads"), training.images.labels.device)
+    seconds = facts.get("seconds", 0.0)
+    return first, float(seconds) if isinstance(seconds, int | float) else 0.0
 
 
 def _warn_of_threads(before: Any, device: torch.device) -> None:
@@ -132,31 +163,54 @@ class Training:
         self.course = Course.of(method.phases(recipe))
         self.phase = self.course.phases[0]
         self.weights = Weights(net, self.phase.recipe)
+        self._begins, self._step, self._held = Place(), 0, 0
+        self._losses = Losses(images.labels.device)
+        self._speed = 0.0
         method.begin(self.phase.name)
         check_feedback(method, feedback)
 
     def epoch(self, epoch: int) -> dict[str, Any]:
         """Train one epoch; what the metrics say of it. FloatingPointError where a loss is not finite."""
+        for _ in self.steps(epoch):
+            pass
+        return self.row(epoch)
+
+    def steps(self, epoch: int) -> Iterator[Moment]:
+        """Train one epoch, or what is left of it, step by step."""
         phase, first = self._enter(epoch)
-        recipe, start = phase.recipe, time.perf_counter()
-        images = self.images if phase.images == "train" else self.images.plus(self.held_out)
-        steps, losses = len(images) // recipe.batch_size, Losses(images.labels.device)
-        for number, batch in enumerate(self._batches(images, recipe, epoch)):
+        recipe, start, images = phase.recipe, time.perf_counter(), self._images(phase)
+        steps, before = self._count(phase), self._before(epoch)
+        total = sum(self._count(each) * each.recipe.epochs for each in self.course.phases)
+        begins, self._begins = self._begins, Place()
+        self._losses = Losses(images.labels.device, begins.losses)
+        for number, batch in enumerate(self._batches(images, recipe, epoch, begins), begins.step):
             progress = (epoch - first) / recipe.epochs + number / (steps * recipe.epochs)
             self.weights.rate = recipe.rate(progress)
             numbers, targets = (self.seed, epoch, number), list(self.method.targets().values())
             step = Step(self.weights, targets, batch, self._next_held_out, numbers, progress)
             self.method.step(step)
             step.finish()
-            losses.add(step.losses)
+            self._losses.add(step.losses)
+            self._step = number + 1
+            done, size = before + self._step, recipe.batch_size
+            yield Moment(epoch, self.course.epochs, self._step, steps, done, total, size, self._losses.so_far)
+        self._speed = (steps - begins.step) * recipe.batch_size / (time.perf_counter() - start)
+
+    def row(self, epoch: int) -> dict[str, Any]:
+        """What the metrics say of the epoch that was trained; FloatingPointError where a loss is not finite."""
+        phase, first = self.course.at(epoch)
         return {
             "epoch": epoch + 1,
             **({"phase": phase.name} if len(self.course.phases) > 1 else {}),
-            **losses.means(epoch),
-            "learning_rate": recipe.rate((epoch + 1 - first) / recipe.epochs),
+            **self._losses.means(epoch),
+            "learning_rate": phase.recipe.rate((epoch + 1 - first) / phase.recipe.epochs),
             **self.method.facts(),
-            "images_per_second": steps * recipe.batch_size / (time.perf_counter() - start),
+            "images_per_second": self._speed,
         }
+
+    def place(self, seconds: float) -> Place:
+        """Where the training is within its epoch, after so many seconds of all of it."""
+        return Place(self._step, self._held, self._losses.sums(), seconds)
 
     def state(self) -> State:
         """All of it as named tensors."""
@@ -166,10 +220,11 @@ class Training:
             state |= optimizer_state(f"optimizer.{name}", target.optimizer)
         return state if self.feedback is None else state | named("sampler", self.feedback.sampler.state_dict())
 
-    def load(self, state: Mapping[str, Tensor], epoch: int) -> None:
-        """Take over a state after so many epochs; ValueError names what does not fit."""
-        if epoch:
-            self._enter(epoch - 1)
+    def load(self, state: Mapping[str, Tensor], epoch: int, place: Place | None = None) -> None:
+        """Take over a state after so many epochs, or in the one after them; ValueError names what does not fit."""
+        if epoch or place is not None:
+            self._enter(epoch if place is not None else epoch - 1)
+        self._begins = place or Place()
         load_network(self.net, state)
         load_optimizer("weights", self.weights.optimizer, state)
         load_method(self.method, state)
@@ -191,19 +246,51 @@ class Training:
             self.method.begin(phase.name)
         return phase, first
 
-    def _batches(self, images: ImageSource, recipe: Recipe, epoch: int) -> Iterator[Batch]:
+    def _images(self, phase: Phase) -> ImageSource:
+        return self.images if phase.images == "train" else self.images.plus(self.held_out)
+
+    def _count(self, phase: Phase) -> int:
+        """Steps of an epoch."""
+        images = len(self.images) + (0 if phase.images == "train" else len(self.held_out))
+        return images // phase.recipe.batch_size
+
+    def _before(self, epoch: int) -> int:
+        """Steps of all epochs before this one."""
+        phase, first = self.course.at(epoch)
+        earlier = self.course.phases[: self.course.phases.index(phase)]
+        return sum(self._count(p) * p.recipe.epochs for p in earlier) + (epoch - first) * self._count(phase)
+
+    def _batches(self, images: ImageSource, recipe: Recipe, epoch: int, begins: Place) -> Iterator[Batch]:
         rng, held_rng = (np.random.default_rng((self.seed, epoch, stream)) for stream in (0, 2))
         share = distributed.rank(), distributed.world()
-        held = _endless(self.held_out, min(recipe.batch_size, len(self.held_out)), recipe, held_rng, share)
-        self._next_held_out = lambda: next(held)
-        return training_batches(images, recipe.batch_size, recipe.augmentation, rng, *share)
+        size = min(recipe.batch_size, len(self.held_out))
+        held = _endless(self.held_out, size, recipe, held_rng, share, begins.held)
+        self._held = begins.held
+
+        def next_held_out() -> Batch:
+            self._held += 1
+            return next(held)
+
+        self._next_held_out = next_held_out
+        return training_batches(images, recipe.batch_size, recipe.augmentation, rng, *share, first=begins.step)
 
 
 class Losses:
-    """The mean of every loss of an epoch, by its name."""
+    """The mean of every loss of an epoch, by its name; it may go on from sums and numbers of them."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device, self._sums, self._counts = device, dict[str, Tensor](), dict[str, int]()
+    def __init__(self, device: torch.device, before: Mapping[str, tuple[float, int]] | None = None) -> None:
+        known = before or {}
+        self.device = device
+        self._sums = {name: torch.tensor(value, device=device) for name, (value, _) in known.items()}
+        self._counts = {name: count for name, (_, count) in known.items()}
+
+    def sums(self) -> dict[str, tuple[float, int]]:
+        """Of this process."""
+        return {name: (float(value), self._counts[name]) for name, value in self._sums.items()}
+
+    def so_far(self) -> dict[str, float]:
+        """The means of this process."""
+        return {name: value / count for name, (value, count) in self.sums().items()}
 
     def add(self, losses: Mapping[str, list[Tensor]]) -> None:
         """Those of one step; nothing is waited for."""
@@ -226,7 +313,9 @@ Batch = tuple[Tensor, Tensor]
 
 
 def _endless(
-    images: ImageSource, size: int, recipe: Recipe, rng: np.random.Generator, share: tuple[int, int]
+    images: ImageSource, size: int, recipe: Recipe, rng: np.random.Generator, share: tuple[int, int], first: int = 0
 ) -> Iterator[Batch]:
+    """Held-out batches in pass after pass, without the first so many of them."""
     while True:
-        yield from training_batches(images, size, recipe.augmentation, rng, *share)
+        yield from training_batches(images, size, recipe.augmentation, rng, *share, first=first)
+        first = max(first - len(images) // size, 0)

@@ -16,6 +16,7 @@ from oneshot.runs.config import Config, document
 from oneshot.runs.folder import RunFolder
 from oneshot.runs.run import Run, build, learned, open_run
 from oneshot.samplers.uniform import Uniform
+from oneshot.training.callbacks import OnEpoch
 from oneshot.training.feedback import Feedback
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
@@ -76,7 +77,7 @@ def test_resume_is_bit_identical(
             raise Stop
 
     with pytest.raises(Stop):
-        trained(small(few, config, recipe), cut, on_epoch=interrupt)
+        trained(small(few, config, recipe), cut, callbacks=[OnEpoch(interrupt)])
     torch.manual_seed(99)
     resumed = trained(small(few, config, recipe), cut)
     ours, theirs = everything(straight), everything(resumed)

@@ -29,6 +29,7 @@ from oneshot.samplers.fair import StrictlyFair
 from oneshot.samplers.uniform import Uniform
 from oneshot.spaces.fairnas import fairnas
 from oneshot.supernets.fairnas import FairNasNet
+from oneshot.training.callbacks import OnEpoch
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 
@@ -222,7 +223,7 @@ def test_training_is_bit_identical_with_workers_and_across_a_stop(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trained(network(), 2, run, on_epoch=interrupt)
+        trained(network(), 2, run, callbacks=[OnEpoch(interrupt)])
     torch.manual_seed(99)
     resumed = trained(network(), 1, run).state_dict()
     assert [row["epoch"] for row in run.metrics] == [1, 2, 3]

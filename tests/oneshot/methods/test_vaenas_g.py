@@ -28,6 +28,7 @@ from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.spaces.sequential import sequential
 from oneshot.supernets.nasbench201 import NasBench201Net
+from oneshot.training.callbacks import OnEpoch
 from oneshot.training.feedback import Feedback
 from oneshot.training.loop import train
 from oneshot.training.step import Step
@@ -180,7 +181,9 @@ def test_any_method_takes_any_sampler_that_learns(name: str, kind: str, few: Few
     method = SinglePath(ALL, sampler) if kind == "one-shot" else VaenasG(ALL, sampler)
     rows: list[Any] = []
     feedback = Feedback(sampler, lambda archs: np.array([float(sum(arch)) for arch in archs]))
-    train(net, method, *few, replace(PLAIN, epochs=2, batch_size=32), on_epoch=rows.append, feedback=feedback)
+    train(
+        net, method, *few, replace(PLAIN, epochs=2, batch_size=32), callbacks=[OnEpoch(rows.append)], feedback=feedback
+    )
     assert all("sampler_bound" in row for row in rows)
     assert sampler.learned() is not None
     with pytest.raises(ValueError, match="a sampler that learns needs feedback"):

@@ -28,6 +28,7 @@ from oneshot.spaces.nasbench101 import ALL, EDGES, cost, nasbench101
 from oneshot.spaces.nasbench101_cell import CONV3, OPERATIONS
 from oneshot.spaces.nasbench101_cell import Cell as Graph
 from oneshot.supernets.nasbench101 import OUTPUT, Cell, NasBench101Net
+from oneshot.training.callbacks import OnEpoch
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 
@@ -302,7 +303,7 @@ def test_a_supernet_trains(few: tuple[Images, Images]) -> None:
     net, rows = NasBench101Net(ALL, 8, 1).to(memory_format=torch.channels_last), list[Any]()  # pyright: ignore
     recipe = Recipe(epochs=24, batch_size=16, shift=0, flip=False)
     first = {name: p.detach().clone() for name, p in net.named_parameters()}
-    train(net, SinglePath(ALL, Uniform(ALL)), *few, recipe, on_epoch=rows.append)
+    train(net, SinglePath(ALL, Uniform(ALL)), *few, recipe, callbacks=[OnEpoch(rows.append)])
     losses = [row["loss"] for row in rows]
     assert sum(losses[-4:]) / 4 < sum(losses[:4]) / 4 - 0.1  # an epoch is six paths, by chance good or bad ones
     assert sum(torch.equal(p, first[name]) for name, p in net.named_parameters()) == 0

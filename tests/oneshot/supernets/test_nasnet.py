@@ -21,6 +21,7 @@ from oneshot.space import Arch
 from oneshot.spaces.cells import EDGES, layout, live_edges
 from oneshot.spaces.nasnet import ALL, nasnet
 from oneshot.supernets.nasnet import NasNetNet, NasNetSkeleton
+from oneshot.training.callbacks import OnEpoch
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 
@@ -209,7 +210,14 @@ def test_a_supernet_trains_on_cifar10(cifar_few: tuple[Images, Images]) -> None:
     images, valid = (replace(part, pixels=part.pixels[:, ::4, ::4].contiguous()) for part in cifar_few)
     net, losses = NasNetNet(ALL, sized(4, 1)).to(memory_format=torch.channels_last), list[float]()  # pyright: ignore
     recipe = Recipe(epochs=24, batch_size=32, learning_rate=0.02, gradient_clip=5.0, shift=0, flip=False)
-    train(net, SinglePath(ALL, Uniform(ALL)), images, valid, recipe, on_epoch=lambda row: losses.append(row["loss"]))
+    train(
+        net,
+        SinglePath(ALL, Uniform(ALL)),
+        images,
+        valid,
+        recipe,
+        callbacks=[OnEpoch(lambda row: losses.append(row["loss"]))],
+    )
     assert sum(losses[-4:]) / 4 < sum(losses[:4]) / 4 - 0.1
 
 

@@ -32,6 +32,7 @@ from oneshot.spaces.fairnas import ALL, FairNas, fairnas, layers
 from oneshot.spaces.sequential import Layer, sequential
 from oneshot.supernets.fairnas import FairNasNet
 from oneshot.supernets.sequential import SequentialNet
+from oneshot.training.callbacks import OnEpoch
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 
@@ -210,7 +211,15 @@ def test_resume_is_bit_identical(
 
     def trained(folder: RunFolder | None, on_epoch: Callable[..., None] | None = None) -> nn.Module:
         net = fair(weights, depth, space=SMALL)
-        train(net, SinglePath(SMALL, Uniform(SMALL)), *few, recipe, 3, folder, on_epoch=on_epoch)
+        train(
+            net,
+            SinglePath(SMALL, Uniform(SMALL)),
+            *few,
+            recipe,
+            3,
+            folder,
+            callbacks=[OnEpoch(on_epoch)] if on_epoch else (),
+        )
         return net
 
     def interrupt(row: dict) -> None:

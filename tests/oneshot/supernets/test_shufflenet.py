@@ -15,6 +15,7 @@ from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.space import Arch
 from oneshot.spaces.shufflenet import ALL, cost, shufflenet
 from oneshot.supernets.shufflenet import ShuffleNetNet
+from oneshot.training.callbacks import OnEpoch
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 
@@ -74,7 +75,13 @@ def test_images_are_halved_five_times() -> None:
 def test_a_supernet_trains_on_cifar10(cifar_few: tuple[Images, Images]) -> None:
     net, losses = ShuffleNetNet(ALL, 4, 10).to(memory_format=torch.channels_last), list[float]()  # pyright: ignore
     recipe = Recipe(epochs=16, batch_size=32, learning_rate=0.2, shift=0, flip=False)
-    train(net, SinglePath(ALL, Uniform(ALL)), *cifar_few, recipe, on_epoch=lambda row: losses.append(row["loss"]))
+    train(
+        net,
+        SinglePath(ALL, Uniform(ALL)),
+        *cifar_few,
+        recipe,
+        callbacks=[OnEpoch(lambda row: losses.append(row["loss"]))],
+    )
     assert sum(losses[-4:]) / 4 < sum(losses[:4]) / 4 - 0.08
 
 

@@ -29,6 +29,7 @@ from oneshot.samplers.fair import StrictlyFair
 from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL, CONV
+from oneshot.training.callbacks import OnEpoch
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 from oneshot.training.state import load_network, network_state
@@ -86,13 +87,15 @@ def test_resume_is_bit_identical(
             raise Stop
 
     with pytest.raises(Stop):
-        train(supernet(context), make(), *few, recipe, 3, folder, on_epoch=interrupt)
+        train(supernet(context), make(), *few, recipe, 3, folder, callbacks=[OnEpoch(interrupt)])
     torch.manual_seed(99)
     resumed, other = supernet(context), make()
     train(resumed, other, *few, recipe, 3, folder)
     pairs = zip(everything(straight, method), everything(resumed, other), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
-    train(resumed, other, *few, recipe, 3, folder, on_epoch=lambda row: pytest.fail("trained beyond the end"))
+    train(
+        resumed, other, *few, recipe, 3, folder, callbacks=[OnEpoch(lambda row: pytest.fail("trained beyond the end"))]
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "muon"])
@@ -242,14 +245,22 @@ def test_until_the_split_it_is_the_baseline_and_then_more(few: Few) -> None:
         METHODS["uniform"](),
         *few,
         SHORT,
-        on_epoch=lambda row: states.append(network_state(base)["net.stem.0.weight"].clone()),
+        callbacks=[
+            OnEpoch(
+                lambda row: states.append(network_state(base)["net.stem.0.weight"].clone()),
+            )
+        ],
     )
     train(
         net,
         METHODS["uniform"](),
         *few,
         SHORT,
-        on_epoch=lambda row: states.append(network_state(net)["net.stem.0.weight"].clone()),
+        callbacks=[
+            OnEpoch(
+                lambda row: states.append(network_state(net)["net.stem.0.weight"].clone()),
+            )
+        ],
     )
     assert torch.equal(states[1], states[5])
     assert not torch.equal(states[3], states[7])
@@ -330,7 +341,7 @@ def test_a_run_is_opened_as_it_was_when_it_was_saved(
             raise Stop
 
     with pytest.raises(Stop):
-        train(run.net, run.method, run.train, run.valid, recipe, 0, folder, on_epoch=stop)
+        train(run.net, run.method, run.train, run.valid, recipe, 0, folder, callbacks=[OnEpoch(stop)])
     opened = open_run(folder.path)
     assert any(isinstance(m, ChoiceBlock) and m.is_split for m in opened.net.modules()) == (split_epoch == 1)
     x, arch = torch.randn(2, 3, 8, 8), (2, 3, 1, 4, 2, 3)

@@ -29,6 +29,7 @@ from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
+from oneshot.training.callbacks import OnEpoch
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 
@@ -74,17 +75,19 @@ def test_resume_is_bit_identical(
             raise Stop
 
     with pytest.raises(Stop):
-        train(network(), make(), *few, recipe, 3, folder, on_epoch=interrupt)
+        train(network(), make(), *few, recipe, 3, folder, callbacks=[OnEpoch(interrupt)])
     (folder.path / "metrics.jsonl").open("a").write('{"epoch": 9, "half')
     torch.manual_seed(99)
     resumed, other = network(), make()
     epochs = []
-    train(resumed, other, *few, recipe, 3, folder, on_epoch=lambda row: epochs.append(row["epoch"]))
+    train(resumed, other, *few, recipe, 3, folder, callbacks=[OnEpoch(lambda row: epochs.append(row["epoch"]))])
     assert epochs == list(range(stop + 1, 5))
     assert [row["epoch"] for row in folder.metrics] == [1, 2, 3, 4]
     for a, b in zip(everything(straight, method), everything(resumed, other), strict=True):
         assert torch.equal(a, b)
-    train(resumed, other, *few, recipe, 3, folder, on_epoch=lambda row: pytest.fail("trained beyond the end"))
+    train(
+        resumed, other, *few, recipe, 3, folder, callbacks=[OnEpoch(lambda row: pytest.fail("trained beyond the end"))]
+    )
 
 
 def test_another_number_of_threads_is_recorded_and_told(few: tuple[Images, Images], tmp_path: Path) -> None:
@@ -181,7 +184,7 @@ def test_clipping_and_bf16_train(few: tuple[Images, Images]) -> None:
         Recipe(epochs=2, batch_size=32, precision="bf16"),
     ):
         rows = []
-        train(network(), METHODS["uniform"](), *few, recipe, on_epoch=rows.append)
+        train(network(), METHODS["uniform"](), *few, recipe, callbacks=[OnEpoch(rows.append)])
         assert all(math.isfinite(row["loss"]) for row in rows)
         assert set(rows[0]) == {"epoch", "loss", "learning_rate", "images_per_second", "seconds"}
 
@@ -200,7 +203,7 @@ def test_label_smoothing_is_in_the_loss(few: tuple[Images, Images]) -> None:
         net = network()
         with torch.no_grad():
             net.classifier.weight *= 20
-        train(net, METHODS["uniform"](), *few, still, on_epoch=rows.append)
+        train(net, METHODS["uniform"](), *few, still, callbacks=[OnEpoch(rows.append)])
     logits: list[torch.Tensor] = []
     net = network()
     with torch.no_grad():

@@ -19,6 +19,7 @@ from oneshot.runs.folder import RunFolder
 from oneshot.samplers.uniform import Uniform
 from oneshot.spaces.nasbench101 import ALL
 from oneshot.supernets.nasbench101 import NasBench101Net
+from oneshot.training.callbacks import OnEpoch
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 from oneshot.training.weights import of_weights
@@ -128,7 +129,7 @@ def test_resume_is_bit_identical(
     monkeypatch.setattr("oneshot.runs.recording.CHECKPOINT_SECONDS", 0.0)
     folder = RunFolder.create(tmp_path / "run", {})
     with pytest.raises(InterruptedError):
-        train(network(), SinglePath(ALL, Uniform(ALL)), *few, recipe, 0, folder, on_epoch=stop)
+        train(network(), SinglePath(ALL, Uniform(ALL)), *few, recipe, 0, folder, callbacks=[OnEpoch(stop)])
     train(resumed, SinglePath(ALL, Uniform(ALL)), *few, recipe, 0, folder)
     for a, b in zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b)
