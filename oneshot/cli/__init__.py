@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from oneshot.base.settings import nearest
 from oneshot.cli.words import expanded
 
 COMMANDS = {
@@ -55,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name, arguments = words[0], words[1:]
     if name not in COMMANDS:
-        return _fail("oneshot", f"no command {name!r}; there are {', '.join(COMMANDS)}")
+        near = nearest(name, COMMANDS)
+        return _fail("oneshot", f"no command {name!r}{near or '; there are ' + ', '.join(COMMANDS)}")
     try:
         arguments = expanded(arguments)
         command = importlib.import_module(f"oneshot.cli.{name}")

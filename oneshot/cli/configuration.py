@@ -14,6 +14,9 @@ from oneshot.runs.config import PARTS, Chosen, Config, configured, owner_of, usu
 from oneshot.runs.presets import PRESETS, preset_values
 from oneshot.training.recipe import Recipe
 
+LISTED = 12
+"""Names of components that help lists at most."""
+
 
 def add_configuration(
     to: Parser, words: Sequence[str], default: str = "paper", parts: Sequence[str] = PARTS, skip: Collection[str] = (),
@@ -34,7 +37,8 @@ def add_configuration(
         group = to.add_argument_group({Config: "what runs", Recipe: "recipe"}[kind])
         for name in (f.name for f in fields(kind) if f.name not in skip):
             if name in parts:
-                text = f"{_help(Config)[name]}: {', '.join(_registry(name))}"
+                known = _registry(name)
+                text = _help(Config)[name] + (f": {', '.join(known)}" if len(known) <= LISTED else "")
                 group.add_argument(f"--{name}.name", type=str, default=names[name], help=text)
             elif name not in PARTS:
                 group.add_argument(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import sys
+from argparse import SUPPRESS, Action
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ArgumentParser
 
 from oneshot.base.console import console
 from oneshot.base.settings import nearest
+from oneshot.cli.help import HelpFormatter
 
 WIDTH = 100
 """Columns of what is printed to no terminal."""
@@ -26,12 +28,30 @@ class Parser(ArgumentParser):
         super().__init__(*arguments, **named)
         self.aliases: dict[str, str] = {}
         """Options by what the help calls them."""
+        self.common: set[str] = set()
+        """The options that `--help` shows, where not all; `--help-all` shows every one."""
+        self.add_argument("--help-all", action=HelpAll, help=SUPPRESS)
 
     def format_help(self, *arguments: Any, **named: Any) -> str:
+        hidden = [action for action in self._actions if self.common and not self._is_common(action)]
+        before = [action.help for action in hidden]
+        for action in hidden:
+            action.help = SUPPRESS
         text = super().format_help(*arguments, **named)
+        for action, said in zip(hidden, before, strict=True):
+            action.help = said
         for alias, option in self.aliases.items():
             text = text.replace(option, alias)
-        return text
+        more = sum(said != SUPPRESS for said in before)
+        return text if not more else f"{text.rstrip()}\n\n--help-all shows {more} further options\n"
+
+    def _is_common(self, action: Action) -> bool:
+        names = {word.lstrip("-") for word in action.option_strings}
+        return not names or any(name in self.common or name.split(".")[0] + "." in self.common for name in names)
+
+    def error(self, message: str, *rest: Any, **named: Any) -> NoReturn:
+        """One line, and no usage."""
+        raise ValueError(" ".join(message.split()))
 
     def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **named: Any) -> Any:
         words = None if args is None else [self._known(word) for word in args]
@@ -52,13 +72,25 @@ class Parser(ArgumentParser):
         return found + equals + value
 
 
+class HelpAll(Action):
+    """Prints the help with all options."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **named: Any) -> None:
+        super().__init__(option_strings, SUPPRESS, nargs=0, default=SUPPRESS, **{**named, "help": SUPPRESS})
+
+    def __call__(self, parser: Any, *rest: Any, **named: Any) -> None:
+        parser.common = set()
+        parser.print_help()
+        parser.exit()
+
+
 def parser(name: str, about: str, example: str) -> Parser:
     """A parser whose help ends with an example."""
     return Parser(
         prog=f"oneshot {name}",
         description=about,
         epilog=f"example:  {example}",
-        formatter_class=DefaultHelpFormatter,
+        formatter_class=HelpFormatter,
         default_env=False,
     )
 

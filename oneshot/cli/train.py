@@ -10,14 +10,21 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.configuration import add_configuration, configuration_of
+from oneshot.cli.configuration import add_configuration, asked, configuration_of
 from oneshot.cli.machine import add_machine, device
 from oneshot.cli.options import add_accept_data, parser
+from oneshot.runs.config import PARTS
 
 if TYPE_CHECKING:
     from oneshot.runs.config import Config
     from oneshot.runs.run import Run
     from oneshot.training.recipe import Recipe
+
+COMMON = (
+    "out", "preset", "space.name", "method.name", "sampler.name", "context.name", "dataset", "image_size", "seed",
+    "epochs", "batch_size", "learning_rate", "device", "threads", "help",
+)  # fmt: skip
+"""What `--help` shows, with the settings of components that are named."""
 
 EXAMPLE = "oneshot train --preset paper --dataset cifar10 --seed 1 --out runs/paper-1"
 
@@ -80,4 +87,6 @@ def _arguments(argv: Sequence[str]):
     add_configuration(to, argv)
     add_accept_data(to)
     add_machine(to)
+    named = {f"{part}." for part in asked(argv, PARTS)}
+    to.common = {*COMMON, *named}
     return to.parse_args(list(argv))
