@@ -14,7 +14,7 @@ class TrainingBar(Callback):
 
     def __init__(self, quiet: bool = False) -> None:
         self.progress = Progress("train", 0, "steps", quiet=quiet)
-        self.quiet, self._last = quiet, dict[str, float | str]()
+        self.quiet, self._last, self._valid = quiet, dict[str, float | str](), dict[str, str]()
 
     def __enter__(self) -> Self:
         self.progress.__enter__()
@@ -33,11 +33,13 @@ class TrainingBar(Callback):
                 "epoch": f"{at.epoch + 1}/{at.epochs}",
                 **{name: value for name, value in losses.items() if name == "loss"},
                 "images/s": f"{speed * at.images:.0f}",
+                **self._valid,
                 **({"an epoch": span(at.steps / speed)} if speed else {}),
             }
         self.progress.advance(1, **self._last)
 
     def epoch(self, row: Mapping[str, Any]) -> None:
+        self._valid = {"valid": f"{row['valid_mean']:.1f} %"} if "valid_mean" in row else self._valid
         if "sampler_best" in row and not self.quiet:
             print(_round(row), flush=True)
 

@@ -31,25 +31,26 @@ EXAMPLE = "oneshot train --preset paper --dataset cifar10 --seed 1 --out runs/pa
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
-    trained(*configuration_of(args), args, _report)
+    trained(*configuration_of(args), args, _report, args.watch)
 
 
-def trained(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], None]) -> None:
+def trained(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], None], watched: int = 0) -> None:
     """Train to the end, or on from where the folder is; `after` says in the first process what came of it.
 
-    `args` say where: --out and the machine.
+    `args` say where: --out and the machine. So many architectures are validated now and then.
     """
     from oneshot.base import distributed
     from oneshot.base.files import writing_in
 
     with writing_in(args.out) if distributed.is_first() else nullcontext():
-        _train(config, recipe, args, after)
+        _train(config, recipe, args, after, watched)
 
 
-def _train(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], None]) -> None:
+def _train(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], None], watched: int) -> None:
     from oneshot.base import distributed
     from oneshot.cli.bar import TrainingBar
     from oneshot.evaluators.feedback import feedback_of
+    from oneshot.evaluators.watch import Watch
     from oneshot.runs.begin import begun
     from oneshot.runs.folder import RunFolder
     from oneshot.training.loop import train
@@ -59,7 +60,8 @@ def _train(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], Non
         run, first = begun(config, recipe, folder, args.data_dir, where, args.accept_data), distributed.rank() == 0
         with TrainingBar(quiet=not first) as bar:
             feedback = feedback_of(run, on_chunk=bar.evaluated)
-            train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, [bar], feedback)
+            callbacks = [*([Watch(run, watched)] if watched else []), bar]
+            train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, callbacks, feedback)
     if first:
         after(run.kept_in(folder))
 
@@ -85,6 +87,8 @@ def _arguments(argv: Sequence[str]):
     to.add_argument("--config", action="config", help="a YAML or JSON file of these options")
     to.add_argument("--out", type=Path, required=True, help="run folder; an unfinished run in it is continued")
     add_configuration(to, argv)
+    watch = "random architectures, always the same, that a training of 20 epochs or more validates ten times; 0 for none"
+    to.add_argument("--watch", type=int, default=8, help=watch)
     add_accept_data(to)
     add_machine(to)
     named = {f"{part}." for part in asked(argv, PARTS)}

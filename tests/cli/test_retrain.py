@@ -23,6 +23,7 @@ from oneshot.runs.inherit import initialise
 from oneshot.runs.outcome import outcome
 from oneshot.runs.presets import RETRAINING, retraining
 from oneshot.runs.run import build, open_run
+from oneshot.training.callbacks import OnEpoch
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 
@@ -89,7 +90,7 @@ def test_a_stop_after_any_epoch_changes_nothing(retrained: Path, tmp_path: Path)
     for _ in range(2):
         run = build(config, recipe)
         with pytest.raises(Stop):
-            train(run.net, run.method, run.train, run.valid, recipe, 0, folder, stop)
+            train(run.net, run.method, run.train, run.valid, recipe, 0, folder, [OnEpoch(stop)])
         with pytest.raises(ValueError, match=r"is tested once, after its last epoch: \d of 3 are done"):
             outcome(open_run(folder.path))
     monkey.undo()
