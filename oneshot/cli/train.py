@@ -87,7 +87,7 @@ def _arguments(argv: Sequence[str]):
     to.add_argument("--config", action="config", help="a YAML or JSON file of these options")
     to.add_argument("--out", type=Path, required=True, help="run folder; an unfinished run in it is continued")
     add_configuration(to, argv)
-    watch = "random architectures, always the same, that a training of 20 epochs or more validates ten times; 0 for none"
+    watch = "random architectures, always the same, that a training of 20 epochs or more validates ten times"
     to.add_argument("--watch", type=int, default=8, help=watch)
     add_accept_data(to)
     add_machine(to)
