@@ -42,7 +42,9 @@ INSTALLED = requirements(SETUP["options"]["install_requires"])
 def imported() -> set[str]:
     """Top-level modules of others that shipped code imports anywhere, other than for types alone."""
     found: set[str] = set()
-    for path in (path for package in ("oneshot", "benchmarks", "evaluators") for path in (ROOT / package).rglob("*.py")):
+    for path in (
+        path for package in ("oneshot", "benchmarks", "evaluators") for path in (ROOT / package).rglob("*.py")
+    ):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
