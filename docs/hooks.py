@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import atexit
 import io
 import os
@@ -50,7 +51,8 @@ def as_installed(folder: Path) -> str:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     written = {f"methods/{name}.md": method_page(name) for name in METHODS}
-    written |= {"commands.md": "\n".join(commands()), "changes.md": (ROOT / "CHANGELOG.md").read_text()}
+    written |= {"commands.md": "\n".join(commands()), "examples.md": "\n".join(examples())}
+    written["changes.md"] = (ROOT / "CHANGELOG.md").read_text()
     for path, text in written.items():
         if files.get_file_from_path(path) is None:
             files.append(File.generated(config, path, content=text))
@@ -92,6 +94,14 @@ def commands() -> Iterator[str]:
         actions = re.search(r"^actions:\n((?:  .*\n)+)", text, re.MULTILINE)
         for action in re.findall(r"^  (\w+)", actions[1], re.MULTILINE) if actions else ():
             yield f"### {name} {action}\n\n```text\n{help_of(name, action)}```\n"
+
+
+def examples() -> Iterator[str]:
+    """The scripts as they are."""
+    yield "# Examples\n\nScripts of a screen each in `examples/`, on images that ship; the tests run them.\n"
+    for path in sorted((ROOT / "examples").glob("*.py")):
+        about, _, _ = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")
+        yield f"## {path.name}\n\n{about}\n\n```python\n{path.read_text()}```\n"
 
 
 def help_of(*words: str) -> str:
