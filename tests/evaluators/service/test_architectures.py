@@ -15,9 +15,9 @@ from oneshot.registry import SPACES
 from oneshot.samplers.uniform import distinct
 from oneshot.space import Arch, Space
 from oneshot.spaces.darts import ALL as DARTS
-from oneshot.spaces.fairnas import ALL as FAIRNAS
 from oneshot.spaces.nasbench101 import ALL as NASBENCH101
 from oneshot.spaces.nasbench201 import ALL
+from oneshot.spaces.sequential import sequential
 from tests.evaluators.service.serving import ARCHS, STRINGS, Counting, Served, accuracy, failed, table
 
 
@@ -57,11 +57,8 @@ def test_reduction_cells_and_vertices() -> None:
 
 
 def test_what_has_no_network_has_no_cost() -> None:
-    class Unregistered(type(FAIRNAS)):
-        cost = Space.cost
-
-    costs = Costs(Unregistered("nowhere", FAIRNAS.decisions), {}, None)
-    assert costs((0,) * 19) == {"params": None, "mflops": None}
+    costs = Costs(sequential("nowhere", ("a", "b"), 3), {}, None)
+    assert costs((0, 1, 0)) == {"params": None, "mflops": None}
 
 
 def known_of(archs: list[Arch]) -> Known:
