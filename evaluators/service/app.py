@@ -138,7 +138,8 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
     async def ranking(limit: int = Query(20, ge=1, le=most)) -> Response:
         """The best predictions known, by falling accuracy."""
         rows = [record(row, service.known) async for row in in_turns(service.known.best(limit))]
-        return await _listed({"model": service.fingerprint, "known": len(service.known)}, rows)
+        known = {"known": len(service.known), "measured": service.known.with_truth}
+        return await _listed({"model": service.fingerprint, **known}, rows)
 
     @app.get(
         "/v1/comparison", response_model=Comparison, responses={**FAILURES, 404: {"model": Failure}}, tags=["knowledge"]

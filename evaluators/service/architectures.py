@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import FastAPI, Path, Query, Request, Response
 from oneshot.evaluators.service.answering import Service
 from oneshot.evaluators.service.describing import Costs, description, neighbours, scattered
 from oneshot.evaluators.service.failures import Refused, response
-from oneshot.evaluators.service.schema import Descriptions, Failure, Improvements, Question, Scatter
+from oneshot.evaluators.service.schema import Description, Descriptions, Failure, Improvements, Question, Scatter
+
+from oneshot.space import Arch
 
 DESCRIBED = 200
 """Architectures that one request may have described: their networks may have to be built to be counted."""
@@ -20,6 +23,7 @@ def add_architectures(app: FastAPI, service: Service, failures: Mapping[int | st
     """The routes; `failures` are the statuses that every route may answer with."""
     space, costs = service.space, Costs(service.space, service.network, service.truth)
     most, counting = min(DESCRIBED, service.limits.archs), asyncio.Lock()
+    rng = np.random.default_rng()
     last: dict[int, dict[str, Any]] = {}
     """The scatter by the number of predictions that it is of: the last one alone."""
 
@@ -33,6 +37,18 @@ def add_architectures(app: FastAPI, service: Service, failures: Mapping[int | st
         async with counting:
             found = await asyncio.to_thread(lambda: [description(space, costs, arch) for arch in archs])
         return response({"architectures": found})
+
+    @app.get("/v1/random", response_model=Description, responses={**failures}, tags=["knowledge"])
+    async def random() -> Response:
+        """An architecture that was drawn from all of the space, and what it is. Predicts nothing."""
+        async with counting:
+            found = await asyncio.to_thread(lambda: description(space, costs, drawn()))
+        return response(found, headers={"cache-control": "no-store"})
+
+    def drawn() -> Arch:
+        while not space.allows(arch := space.propose(rng)):
+            pass
+        return arch
 
     @app.get("/v1/costs", response_model=Scatter, responses={**failures}, tags=["knowledge"])
     async def scatter() -> Response:

@@ -41,6 +41,8 @@ class Known:
         self.by_text: dict[str, Row] = {}
         self._rows: dict[Arch, Row] = {}
         self._falling: list[tuple[float, str]] = []
+        self.with_truth = 0
+        """How many of them were measured."""
 
     def __len__(self) -> int:
         return len(self.by_text)
@@ -78,6 +80,7 @@ class Known:
             self._rows.setdefault(row.arch, row)
             if row.text not in self.by_text:  # a space may write several architectures alike
                 self.by_text[row.text] = row
+                self.with_truth += row.truth is not None
                 keys.append((-row.prediction.accuracy, row.text))
         if len(keys) <= FEW:
             for key in keys:

@@ -55,10 +55,11 @@ class Answer(BaseModel):
 
 
 class Ranking(BaseModel):
-    """The best known predictions."""
+    """The best known predictions; of all that are known so many were measured."""
 
     model: str
     known: int
+    measured: int
     predictions: list[Record]
 
 

@@ -136,3 +136,19 @@ def test_too_much_is_refused(tmp_path: Path) -> None:
     asked = {"architectures": [list(ARCHS[0])] * 201}
     answer = Served(tmp_path).run(lambda client: client.post("/v1/architectures", json=asked))
     failed(answer, 413, "200 architectures described")
+
+
+def test_random_ones_are_of_the_space(tmp_path: Path) -> None:
+    served = Served(tmp_path, Counting(DARTS))
+    answers = [served.get("/v1/random") for _ in range(5)]
+    assert len({answer.json()["arch"] for answer in answers}) == 5
+    assert all(DARTS.allows(tuple(answer.json()["indices"])) for answer in answers)
+    assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}
+    assert not served.evaluator.asked
+
+
+def test_how_many_were_measured(tmp_path: Path) -> None:
+    served = Served(tmp_path, truth=table(tmp_path, ARCHS[:7]))
+    served.post(STRINGS[:20])
+    ranking = served.get("/v1/ranking").json()
+    assert (ranking["known"], ranking["measured"]) == (20, 7)
