@@ -76,14 +76,15 @@ def scattered(known: Known, costs: Costs) -> dict[str, Any]:
     most = POINTS if costs.is_formula else COUNTED
     considered = rows if costs.is_formula else [rows[i] for i in _evenly(len(rows), most)]
     counted = [costs(row.arch) for row in considered]
-    fronts = {name: _front([each[name] for each in counted]) for name in costs.names}
+    accuracies = [row.prediction.accuracy for row in considered]
+    fronts = {name: _front(accuracies, [each[name] for each in counted]) for name in costs.names}
     shown = sorted({*_evenly(len(considered), most), *(i for front in fronts.values() for i in front)})
     place = {i: p for p, i in enumerate(shown)}
     return {
         "known": len(rows),
         "considered": len(considered),
         "archs": [considered[i].text for i in shown],
-        "accuracy": [considered[i].prediction.accuracy for i in shown],
+        "accuracy": [accuracies[i] for i in shown],
         "costs": {name: [counted[i][name] for i in shown] for name in costs.names},
         "fronts": {name: [place[i] for i in front] for name, front in fronts.items()},
     }
@@ -104,11 +105,13 @@ def neighbours(space: Space, arch: Arch) -> list[tuple[int, int, Arch]]:
     return found
 
 
-def _front(costs: Sequence[float | None]) -> list[int]:
-    """Of points by falling accuracy those that no better one undercuts, the cheapest last."""
+def _front(accuracies: Sequence[float], costs: Sequence[float | None]) -> list[int]:
+    """The points that none undercuts without being worse, by falling accuracy, the cheapest last."""
+    counted = [(-accuracy, cost, i) for i, (accuracy, cost) in enumerate(zip(accuracies, costs, strict=True))
+               if cost is not None]  # fmt: skip
     least, found = float("inf"), []
-    for i, cost in enumerate(costs):
-        if cost is not None and cost < least:
+    for _, cost, i in sorted(counted):
+        if cost < least:
             least = cost
             found.append(i)
     return found

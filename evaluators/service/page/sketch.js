@@ -3,7 +3,7 @@
 import { element, node } from "./svg.js";
 
 const SMALL = { gap: 24, edge: 6, dot: 3, rise: 8, step: 6, wire: 2.6, block: 9, tall: 22 };
-const LARGE = { gap: 66, edge: 34, dot: 13, rise: 26, step: 17, wire: 3, block: 20, tall: 44 };
+const LARGE = { gap: 66, edge: 30, dot: 15, rise: 26, step: 17, wire: 3, block: 20, tall: 44 };
 
 export const colour = (space, operation) => {
   const place = space.operations.indexOf(operation);
@@ -61,13 +61,13 @@ function arcs(space, cell, size) {
   const base = reach[0] + 2, x = (i) => size.edge + size.gap * i + size.dot;
   const shapes = lines.map(({ a, b, operation, height }) => {
     const from = x(a), to = x(b), third = (to - from) / 4, y = base - height;
-    const shape = node("path", { d: `M${from} ${base}C${from + third} ${y} ${to - third} ${y} ${to} ${base}`, class: `wire ${colour(space, operation)}` });
+    const shape = node("path", { d: `M${from} ${base}C${from + third} ${y} ${to - third} ${y} ${to} ${base}`, class: `wire ${named.length ? colour(space, operation) : "flows"}` });
     shape.append(node("title", {}, `${names[a]} to ${names[b]}: ${operation || "passed on"}`));
     return shape;
   });
   names.forEach((name, i) => {
     const operation = own(space, name);
-    shapes.push(node("circle", { cx: x(i), cy: base, r: operation ? size.dot * 1.5 : size.dot, class: operation ? `vertex ${colour(space, operation)}` : "node" }));
+    shapes.push(node("circle", { cx: x(i), cy: base, r: operation ? size.dot * 1.25 : size.dot, class: operation ? `vertex ${colour(space, operation)}` : "node" }));
     if (size === LARGE) shapes.push(node("text", { x: x(i), y: base + 4, class: operation ? "vertex-name" : "node-name" }, short(operation ? name.split(" ")[0] : name)));
   });
   return { shapes, width: x(names.length - 1) + size.dot + size.edge, height: base + reach[1] + 2 };

@@ -13,6 +13,7 @@ export const costName = (name) => NAMES[name] ?? name.replaceAll("_", " ").repla
 export function costText(name, value) {
   if (value === null || value === undefined) return "unknown";
   if (name === "params") return number(value);
+  if (name === "mflops" && value >= 1000) return `${(value / 1000).toFixed(2)} G`;
   const digits = value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3;
   return `${value.toFixed(digits)} ${name === "mflops" ? "M" : "ms"}`;
 }

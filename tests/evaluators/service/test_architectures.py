@@ -75,7 +75,7 @@ def test_nothing_undercuts_the_front() -> None:
         front = [points[i] for i in found["fronts"][name]]
         assert front[0][0] == max(found["accuracy"])
         for a, c in front:
-            assert not [1 for other, cost in points if other > a and cost <= c]
+            assert not [1 for other, cost in points if (other > a and cost <= c) or (other >= a and cost < c)]
         assert [c for _, c in front] == sorted((c for _, c in front), reverse=True)
     assert set(found["archs"]) == set(STRINGS)
 
