@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -12,12 +15,16 @@ import torch
 from oneshot.benchmarks.table import Benchmark
 
 from oneshot.cli import main
-from oneshot.registry import SPACES, registered_for_a_while
+from oneshot.registry import METHODS, SPACES, registered_for_a_while
+from tests import test_readme
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FEWER = {"own-search-space.md": {"--epochs 30": "--epochs 2", "--epochs 10": "--epochs 1", "--sample 16": "--sample 5"}}
 """What is made smaller so that the tests are fast; each must be there."""
+
+WRITTEN = ("commands.md", "examples.md")
+"""Pages that the site is built with, see `docs/hooks.py`."""
 
 
 @pytest.fixture
@@ -83,10 +90,49 @@ def test_scaling_is_its_own_arithmetic(run, capsys: pytest.CaptureFixture[str]) 
     assert "10^6" in printed
 
 
+def lines() -> list[str]:
+    """Of commands that are shown but not run."""
+    pages = [page.read_text() for page in [*DOCS.glob("*.md"), *DOCS.glob("methods/*.md")]]
+    shown = [code for page in pages for language, code in BLOCK.findall(page) if not language]
+    found = [line for code in shown for line in code.replace("\\\n", "").splitlines()]
+    return sorted({line.split(" # ")[0].strip() for line in found if line.startswith("oneshot ")})
+
+
+@pytest.mark.parametrize("line", lines())
+def test_commands_that_are_shown_exist(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    test_readme.test_commands_and_options_exist(line, capsys)
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "methods").glob("*.md")), ids=lambda page: page.stem)
+def test_pages_of_methods_say_what_one_chooses_by(page: Path) -> None:
+    text = page.read_text()
+    assert page.stem in METHODS
+    assert re.findall(r"^## (.*)", text, re.MULTILINE) == ["When to choose it", "Equation", "Here", "Settings"]
+    assert f"<!-- settings: {page.stem} -->" in text
+    assert "$$" in text
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocstrings", reason='needs the extra: pip install -e ".[docs]"')
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=DOCS.parent, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for name in METHODS:
+        page = (tmp_path / "site" / "methods" / name / "index.html").read_text()
+        assert "--method." in page or "It has none." in page
+    pages = {path: path.read_text() for path in (tmp_path / "site").rglob("*.html")}
+    assert "oneshot benchmark create" in pages[tmp_path / "site" / "commands" / "index.html"]
+    assert "bootstrap" in pages[tmp_path / "site" / "api" / "benchmarks" / "index.html"]
+    elsewhere = r"<(?:script|link)[^>]*(?:src|href)=.https?://(?!squidfunk)"
+    assert not [path for path, text in pages.items() if re.search(elsewhere, text)], "asks other sites for something"
+
+
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in DOCS.glob("*.md"):
+    for page in DOCS.rglob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+            assert target in WRITTEN or (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_from_a_search_to_a_network(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

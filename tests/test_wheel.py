@@ -49,6 +49,10 @@ def python(installed: Path, elsewhere: Path, *words: str) -> str:
     return done.stdout
 
 
+def test_its_version_is_one_without_git(installed: Path, elsewhere: Path) -> None:
+    assert python(installed, elsewhere, "-m", "oneshot", "--version").strip() == "0.1.0.dev0"
+
+
 def test_it_owns_one_name(installed: Path) -> None:
     assert {path.name for path in installed.iterdir() if not path.name.endswith(".dist-info")} == {"oneshot"}
 

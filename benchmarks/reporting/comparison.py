@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from oneshot.benchmarks.display import UNDEFINED, confidence
+from oneshot.benchmarks.reporting.markdown import comparison_markdown
 from oneshot.benchmarks.reporting.plots import TRIVIAL, improvement_figure, pruning_figure, save
 from oneshot.benchmarks.reporting.report import definitions, document, empty_table, html_cell, inlined
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES, Measure
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def write_comparison(comparison: Comparison, out_dir: str | Path) -> Path:
-    """Writes comparison.json, figures as PNG and SVG, and comparison.html; returns the page, which is written last."""
+    """Writes comparison.json and .md, figures as PNG and SVG, and comparison.html, the last, which it returns."""
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "comparison.json", comparison.to_dict())
@@ -33,6 +34,7 @@ def write_comparison(comparison: Comparison, out_dir: str | Path) -> Path:
     for name, figure in figures.items():
         drawings[captions[name]] = save(figure(comparison.reports), out / name)[1]
     texts = {caption: path.read_text(encoding="utf-8") for caption, path in drawings.items()}
+    write_text(out / "comparison.md", comparison_markdown(comparison))
     write_text(out / "comparison.html", page(comparison, texts))
     return out / "comparison.html"
 
@@ -55,7 +57,7 @@ def page(comparison: Comparison, drawings: dict[str, str]) -> str:
 runs. Trivial baselines need no training; the ceiling is a second measurement of the truth itself.</p>
 {_html_table(comparison.methods)}
 <h2>Figures</h2>{figures}
-<h2>Protocol</h2>{definitions(comparison.protocol)}""",
+<details><summary>Protocol</summary>{definitions(comparison.protocol)}</details>""",
     )
 
 
@@ -111,10 +113,14 @@ def _html_table(estimates: tuple[Estimate, ...], mark: bool = False) -> str:
     names = [estimate.label(mark) for estimate in estimates]
     head = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in ("measure", *names))
     body = "".join(
-        f"<tr><td>{escape(measure.title)}</td>{''.join(f'<td>{_html_value(e, measure)}</td>' for e in estimates)}</tr>"
+        f"<tr><td>{escape(measure.title)}</td>{''.join(_html_cell(e, measure, mark) for e in estimates)}</tr>"
         for measure in MEASURES.values()
     )
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _html_cell(estimate: Estimate, measure: Measure, mark: bool) -> str:
+    return f'<td data-of="{escape(estimate.label(mark))}">{_html_value(estimate, measure)}</td>'
 
 
 def _html_value(estimate: Estimate, measure: Measure) -> str:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from oneshot.benchmarks.display import compact, confidence, in_line, jsonable, label
+from oneshot.benchmarks.display import compact, confidence, jsonable
+from oneshot.benchmarks.reporting.markdown import markdown
 from oneshot.benchmarks.reporting.plots import improvement_figure, pruning_figure, save, scatter_figure
-from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES, Measure
-from oneshot.benchmarks.scoring.score import Report, Scores
+from oneshot.benchmarks.reporting.style import STYLE
+from oneshot.benchmarks.reporting.text import headline, table_rows
+from oneshot.benchmarks.reporting.verdict import BETTER, OPEN, WORSE, verdicts
+from oneshot.benchmarks.reporting.words import explained
+from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES
+from oneshot.benchmarks.scoring.score import Report
 
 from oneshot.base.figures import INK
 from oneshot.base.files import write_json, write_text
@@ -27,34 +32,9 @@ FIGURES = {
     "scatter": "Predicted against true, one point an architecture.",
 }
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #5b6570; --paper: #fdfdfc; --line: #d9dee3; --mark: #eaf3fa; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e9ec; --soft: #9aa5b1; --paper: #15181c; --line: #343a41; --mark: #1b2a36; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.2rem; max-width: 62rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; line-height: 1.25; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-p, figcaption, small { color: var(--soft); }
-.headline { font-size: 1.15rem; color: var(--ink); }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .4rem .8rem .4rem 0; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
-th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--paper); }
-td:nth-child(2) { background: var(--mark); padding-left: .8rem; } th:nth-child(2) { padding-left: .8rem; }
-td small { display: block; white-space: nowrap; }
-figure { margin: 1.5rem 0; overflow-x: auto; }
-figure svg { width: 100%; min-width: 26rem; max-width: 46rem; height: auto; }
-svg text { font-family: system-ui, sans-serif !important; }
-dl { display: grid; grid-template-columns: minmax(0, 2fr) minmax(0, 5fr); gap: .2rem 1rem; font-size: .92rem; }
-dt { color: var(--soft); overflow-wrap: anywhere; } dd { margin: 0; overflow-wrap: anywhere; }
-@media (max-width: 34rem) { body { padding: .8rem; } dl { display: block; } dd { margin-bottom: .5rem; } }
-"""
-
 
 def write_report(report: Report, out_dir: str | Path) -> Path:
-    """Writes report.json, improvement, pruning and scatter as PNG and SVG, and report.html; returns the page.
+    """Writes report.json and .md, improvement, pruning and scatter as PNG and SVG, and report.html; returns the page.
 
     Each file is written whole or not at all, the page last. OSError where the folder cannot be written.
     """
@@ -67,6 +47,7 @@ def write_report(report: Report, out_dir: str | Path) -> Path:
         "scatter": scatter_figure(report),
     }
     drawings = {name: save(figure, out / name)[1].read_text(encoding="utf-8") for name, figure in figures.items()}
+    write_text(out / "report.md", markdown(report))
     write_text(out / "report.html", page(report, drawings))
     return out / "report.html"
 
@@ -75,7 +56,7 @@ def page(report: Report, drawings: dict[str, str]) -> str:
     """One HTML document with the drawings (SVG documents by the names in `FIGURES`) inside."""
     head, *body = table_rows(report, tuple(MEASURES.values()))
     cells = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in head)
-    rows = "".join(f"<tr>{''.join(f'<td>{html_cell(cell)}</td>' for cell in row)}</tr>" for row in body)
+    rows = "".join(f"<tr>{html_row(row, head)}</tr>" for row in body)
     figures = "".join(
         f"<figure>{inlined(drawings[name])}<figcaption>{escape(caption)}</figcaption></figure>"
         for name, caption in FIGURES.items()
@@ -89,13 +70,14 @@ def page(report: Report, drawings: dict[str, str]) -> str:
     title = f"{report.method.name} against {report.protocol['benchmark']['name']}"
     return document(
         title,
-        f"""<p class="headline">{escape(headline(report))}</p>
+        f"""<p class="headline">{escape(headline(report, in_full=False))}</p>
+{verdict_list(report)}
 <h2>Measures</h2>
-<p>Brackets are {confidence(report.protocol)} intervals over architectures. Ranks are shares of the evaluated that are
-truly better: 0 is the best. Trivial baselines need no training; the ceiling is a second measurement of the truth.</p>
+<p>Brackets are {confidence(report.protocol)} intervals over architectures.</p>
 <div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>{missing}
+<details><summary>What the names mean</summary><dl>{meanings(report)}</dl></details>
 <h2>Figures</h2>{figures}
-<h2>Protocol</h2>{definitions(report.protocol)}""",
+<details><summary>Protocol</summary>{definitions(report.protocol)}</details>""",
     )
 
 
@@ -116,29 +98,33 @@ def definitions(protocol: dict[str, Any]) -> str:
     return f"<dl>{entries}</dl>"
 
 
-def headline(report: Report) -> str:
-    """The result in one sentence, with what it has to be compared with."""
-    tau = MEASURES["kendall_tau"]
-    text = f"{tau.title} {value_text(report.method, tau)} with {report.protocol['truth']}"
-    text += f" on {len(report.truth):,} architectures"
-    defined = [s for s in report.baselines if np.isfinite(s.measures[tau.name])]
-    if defined:
-        strongest = max(defined, key=lambda scores: scores.measures[tau.name])
-        text += f"; the best trivial baseline ({label(strongest.name)}) has {strongest.measures[tau.name]:.3f}"
-    if report.ceiling:
-        text += f"; the ceiling is {report.ceiling.measures[tau.name]:.3f}"
-    return " ".join([text + ".", *(f"Note: {note}." for note in report.notes)])
+def verdict_list(report: Report) -> str:
+    """Of each main measure, whether the predictions beat the best trivial baseline, as an HTML list."""
+    found = verdicts(report)
+    if not found:
+        return ""
+    signs = {BETTER: "better", OPEN: "not told apart", WORSE: "worse"}
+    rows = "".join(
+        f'<li class="{each.says}"><strong>{signs[each.says]}</strong> {escape(each.measure.title)} '
+        f"<small>{escape(each.text)}</small></li>"
+        for each in found
+    )
+    caption = "Against the best trivial baseline of each measure; not told apart where the interval holds 0."
+    return f'<h2>Does it beat what needs no training?</h2><p>{caption}</p><ul class="verdicts">{rows}</ul>'
 
 
-def table_rows(report: Report, measures: tuple[Measure, ...] = MAIN) -> list[list[str]]:
-    """The table as text, headings first: one row a measure, one column a predictor, the method's first."""
-    head = ["measure", *(name for name, _ in report.predictors)]
-    return [head, *([measure.title, *(value_text(s, measure) for s in report.everyone)] for measure in measures)]
+def meanings(report: Report) -> str:
+    """Names and what they mean, as entries of an HTML list."""
+    return "".join(f"<dt>{escape(name)}</dt><dd>{escape(meaning)}</dd>" for name, meaning in explained(report))
 
 
-def value_text(scores: Scores, measure: Measure) -> str:
-    """A value with its interval, `undefined` where there is none."""
-    return in_line(scores.measures[measure.name], scores.intervals[measure.name], measure.digits)
+def html_row(row: Sequence[str], head: Sequence[str]) -> str:
+    """Cells that know their heading, which a narrow page shows beside each."""
+    first, *rest = row
+    cells = "".join(
+        f'<td data-of="{escape(name)}">{html_cell(cell)}</td>' for name, cell in zip(head[1:], rest, strict=True)
+    )
+    return f"<td>{html_cell(first)}</td>{cells}"
 
 
 def rich_table(report: Report) -> Table:

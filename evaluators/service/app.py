@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
@@ -14,14 +13,13 @@ from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from oneshot.evaluators.service import failures
-from oneshot.evaluators.service.batching import Batcher, Overloaded
-from oneshot.evaluators.service.comparison import compare
+from oneshot.evaluators.service.answering import Service
+from oneshot.evaluators.service.architectures import add_architectures
+from oneshot.evaluators.service.describing import operations
 from oneshot.evaluators.service.failures import ENCODE, Refused, response
 from oneshot.evaluators.service.guard import Guard
 from oneshot.evaluators.service.hosts import Hosts
 from oneshot.evaluators.service.limits import Limits
-from oneshot.evaluators.service.metrics import Metrics
-from oneshot.evaluators.service.ranking import Known, Row
 from oneshot.evaluators.service.schema import (
     Answer,
     Comparison,
@@ -38,14 +36,10 @@ from oneshot.evaluators.service.turns import encoded, in_turns
 from oneshot.evaluators.store import Stored
 from oneshot.evaluators.table import TableEvaluator
 
-from oneshot.base.provenance import environment, fingerprint, version
-from oneshot.space import Arch, Space
+from oneshot.base.provenance import environment, version
+from oneshot.space import Space
 
 PAGE = FilePath(__file__).parent / "page"
-REFRESH_SECONDS = 2.0
-"""How often the file is asked for what other services have put there."""
-INDICES = re.compile(r"\d{1,9}(,\d{1,9})*")
-LOG = logging.getLogger("oneshot.service")
 
 
 def _fails(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -54,99 +48,6 @@ def _fails(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 FAILURES = _fails(400, 401, 403, 413, 422, 500, 503)
 BUSY = {**FAILURES, **_fails(408, 504)}
-
-
-class Service:
-    """What the routes share: a store with its evaluator, what is known, and the queue of what is not."""
-
-    def __init__(
-        self, store: Stored, truth: TableEvaluator | None, limits: Limits, network: Mapping[str, Any] | None = None
-    ) -> None:
-        self.store, self.truth, self.limits, self.space = store, truth, limits, store.space
-        self.network = dict(network or {})
-        self.known = Known(store.space, truth)
-        self.fingerprint = fingerprint({"space": store.space.name, "protocol": store.protocol})
-        self.batcher = Batcher(self._evaluate, self.known.add, limits.batch, limits.queue, limits.gather)
-        self.metrics = Metrics(lambda: self.batcher.waiting, lambda: len(self.known))
-        self.batcher.on_pass = self.metrics.passed
-        self.known.add(self.known.unseen(store.everything()))
-        self._compared: tuple[int, dict[str, Any]] | None = None
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        with self.store.held():
-            self.batcher.start()
-            refreshing = asyncio.create_task(self._refresh())
-            try:
-                yield
-            finally:
-                refreshing.cancel()
-                await self.batcher.stop()
-
-    async def predict(self, archs: Sequence[Arch | str], request: Request) -> list[dict[str, Any]]:
-        """The records of architectures; a string is looked up before it is parsed."""
-        found: list[Row | Arch] = []
-        async for place, asked in in_turns(enumerate(archs)):
-            row = self.known.by_text.get(asked) if isinstance(asked, str) else None
-            if row is None:
-                arch = self._arch(asked, place)
-                row = self.known.find(arch) or arch
-            found.append(row)
-        missing = list(dict.fromkeys(each for each in found if not isinstance(each, Row)))
-        self.metrics.found(len(found) - len(missing), len(missing))
-        new = await self._wait(missing, request) if missing else {}
-        rows = (each if isinstance(each, Row) else new[each] for each in found)
-        return [record(row, self.known) async for row in in_turns(rows)]
-
-    async def compared(self) -> dict[str, Any]:
-        if self._compared is None or self._compared[0] != len(self.known):
-            self._compared = len(self.known), await asyncio.to_thread(compare, self.known)
-        return self._compared[1]
-
-    def _arch(self, asked: Sequence[int] | str, place: int) -> Arch:
-        try:
-            return self.space.parse(asked) if isinstance(asked, str) else self.space.check(asked)
-        except ValueError as error:
-            raise Refused(422, f"architecture {place}: {error}") from error
-
-    def _evaluate(self, archs: Sequence[Arch]) -> list[Row]:
-        return self.known.rows(archs, self.store(archs).values)
-
-    async def _wait(self, archs: Sequence[Arch], request: Request) -> dict[Arch, Row]:
-        """The rows of what is not known, within the deadline, as long as the client is there."""
-        rows = asyncio.ensure_future(self.batcher(archs))
-        gone = asyncio.ensure_future(_disconnected(request))
-        try:
-            left = request.scope["deadline"] - asyncio.get_running_loop().time()
-            await asyncio.wait({rows, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            if rows.done():
-                return rows.result()
-            if gone.done():
-                raise Refused(400, "the client has gone")
-            raise Refused(
-                504,
-                f"not all of {len(archs)} architectures were evaluated within {self.limits.deadline:g} seconds; "
-                "those that were are kept: ask again, or for fewer",
-            )
-        except Overloaded as error:
-            raise Refused(503, str(error), {"retry-after": str(error.retry_after)}) from error
-        except OSError as error:
-            LOG.error("%s", error)
-            raise Refused(503, f"predictions cannot be kept now: {error}", {"retry-after": "5"}) from error
-        except ValueError as error:
-            LOG.error("%s", error)
-            raise Refused(500, f"the evaluation failed: {error}") from error
-        finally:
-            rows.cancel()
-            gone.cancel()
-
-    async def _refresh(self) -> None:
-        while True:
-            with suppress(OSError, ValueError):  # /readyz tells
-                if await asyncio.to_thread(self.store.count) > len(self.known):
-                    kept = await asyncio.to_thread(self.store.everything)
-                    self.known.add(await asyncio.to_thread(self.known.unseen, kept))
-            await asyncio.sleep(REFRESH_SECONDS)
 
 
 def create_app(
@@ -183,6 +84,7 @@ def create_app(
     )
     _add_predictions(app, service)
     _add_knowledge(app, service)
+    add_architectures(app, service, BUSY)
     _add_probes(app, service)
     _add_pages(app)
     return app
@@ -206,8 +108,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         request: Request,
     ) -> Response:
         """Predict one architecture."""
-        asked = _parsed(arch, service.space) if INDICES.fullmatch(arch) else arch
-        (found,) = await service.predict([asked], request)
+        (found,) = await service.predict([service.named(arch)], request)
         if "error" in found:
             raise Refused(422, f"no prediction of {found['arch']}: {found['error']}")
         return response(found)
@@ -221,7 +122,8 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
         """The search space: what is decided, among which options."""
         decisions = [{"name": d.name, "options": d.options} for d in service.space.decisions]
         document = {"name": service.space.name, "size": service.space.size, "decisions": decisions}
-        return response({**document, "edges": edges(service.space)})
+        drawn = {"operations": operations(service.space), "zero": service.space.zero}
+        return response({**document, "edges": edges(service.space), **drawn})
 
     @app.get("/v1/model", response_model=Model, responses=FAILURES, tags=["knowledge"])
     async def model() -> Response:
@@ -236,7 +138,8 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
     async def ranking(limit: int = Query(20, ge=1, le=most)) -> Response:
         """The best predictions known, by falling accuracy."""
         rows = [record(row, service.known) async for row in in_turns(service.known.best(limit))]
-        return await _listed({"model": service.fingerprint, "known": len(service.known)}, rows)
+        known = {"known": len(service.known), "measured": service.known.with_truth}
+        return await _listed({"model": service.fingerprint, **known}, rows)
 
     @app.get(
         "/v1/comparison", response_model=Comparison, responses={**FAILURES, 404: {"model": Failure}}, tags=["knowledge"]
@@ -294,16 +197,3 @@ def edges(space: Space) -> list[list[int]] | None:
 async def _listed(about: Mapping[str, Any], records: Sequence[Any]) -> Response:
     """The answer that says something of all predictions, and then lists them."""
     return Response(f'{ENCODE(about)[:-1]},"predictions":{await encoded(records)}}}', media_type="application/json")
-
-
-def _parsed(text: str, space: Space) -> Arch | str:
-    """Option indices, but for a space in which that is a string."""
-    try:
-        return space.parse(text)
-    except ValueError:
-        return tuple(map(int, text.split(",")))
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +15,9 @@ from oneshot.space import Arch, Space
 
 FEW = 64
 """Up to so many are put in their places one by one; more are sorted with the others."""
+
+LAST = chr(0x10FFFF)
+"""A string behind all others."""
 
 CONFIDENCE_Z = 1.959963984540054
 """The quantile of the normal distribution for 95%."""
@@ -38,6 +41,8 @@ class Known:
         self.by_text: dict[str, Row] = {}
         self._rows: dict[Arch, Row] = {}
         self._falling: list[tuple[float, str]] = []
+        self.with_truth = 0
+        """How many of them were measured."""
 
     def __len__(self) -> int:
         return len(self.by_text)
@@ -48,6 +53,10 @@ class Known:
     def rank(self, accuracy: float) -> int:
         """One more than how many are predicted to be better."""
         return bisect_left(self._falling, (-accuracy, "")) + 1
+
+    def lower(self, accuracy: float) -> int:
+        """How many are predicted to be worse."""
+        return len(self._falling) - bisect_right(self._falling, (-accuracy, LAST))
 
     def best(self, limit: int) -> list[Row]:
         return [self.by_text[text] for _, text in self._falling[:limit]]
@@ -71,6 +80,7 @@ class Known:
             self._rows.setdefault(row.arch, row)
             if row.text not in self.by_text:  # a space may write several architectures alike
                 self.by_text[row.text] = row
+                self.with_truth += row.truth is not None
                 keys.append((-row.prediction.accuracy, row.text))
         if len(keys) <= FEW:
             for key in keys:

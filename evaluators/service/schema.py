@@ -34,6 +34,7 @@ class Record(BaseModel):
     images: int
     balanced_accuracy: float | None = Field(default=None, description="mean over classes, where they are unbalanced")
     rank: int = Field(description="among all predictions known now, from 1")
+    better_than: int = Field(description="how many of the predictions known now are lower")
     truth: float | None = Field(description="the measured accuracy in percent, of a service with a benchmark")
 
 
@@ -54,10 +55,11 @@ class Answer(BaseModel):
 
 
 class Ranking(BaseModel):
-    """The best known predictions."""
+    """The best known predictions; of all that are known so many were measured."""
 
     model: str
     known: int
+    measured: int
     predictions: list[Record]
 
 
@@ -73,6 +75,8 @@ class SpaceModel(BaseModel):
     size: int
     decisions: list[DecisionModel]
     edges: list[Annotated[list[int], Field(min_length=2, max_length=2)]] | None
+    operations: list[str] = Field(description="the different options of the sites of a network")
+    zero: str | None = Field(description="the operation that is nothing, if there is one")
 
 
 class Model(BaseModel):
@@ -86,6 +90,56 @@ class Model(BaseModel):
     known: int
     network: dict[str, Any] = Field(description="the size of the networks, whose costs a search may count")
     limits: dict[str, float]
+
+
+class Cell(BaseModel):
+    """A cell as a graph: (source, target, operation) of each connection; without a name it only passes on."""
+
+    title: str
+    edges: list[Annotated[list[str], Field(min_length=3, max_length=3)]]
+
+
+class Description(BaseModel):
+    """An architecture: `cost` has params, mflops (multiply-adds of an image in millions), and measured latencies."""
+
+    arch: str
+    indices: list[int]
+    cost: dict[str, float | None]
+    cells: list[Cell]
+
+
+class Descriptions(BaseModel):
+    """In the order asked for."""
+
+    architectures: list[Description]
+
+
+class Scatter(BaseModel):
+    """Columns of one entry a point, by falling accuracy; `fronts` are the places of those that none undercuts."""
+
+    known: int
+    considered: int
+    archs: list[str]
+    accuracy: list[float]
+    costs: dict[str, list[float | None]]
+    fronts: dict[str, list[int]]
+
+
+class Change(BaseModel):
+    """One decision taken otherwise, and what is predicted then."""
+
+    decision: str
+    before: str
+    option: str
+    prediction: Record
+
+
+class Improvements(BaseModel):
+    """The best changes of one decision of an architecture; `tried` are all that change what it computes."""
+
+    of: Record
+    tried: int
+    changes: list[Change]
 
 
 class Comparison(BaseModel):
@@ -130,5 +184,6 @@ def record(row: Row, known: Known) -> dict[str, Any]:
         "images": value.images,
         "balanced_accuracy": value.balanced,
         "rank": known.rank(value.accuracy),
+        "better_than": known.lower(value.accuracy),
         "truth": row.truth,
     }

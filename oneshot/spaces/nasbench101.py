@@ -13,7 +13,7 @@ from itertools import product
 from typing import ClassVar
 
 from oneshot.cost import Cost
-from oneshot.space import Arch, Decision, Space
+from oneshot.space import Arch, Decision, Graph, Space
 from oneshot.spaces.nasbench101_cell import (
     CONV3,
     INNER,
@@ -134,6 +134,14 @@ class NasBench101(Space):
     def graph_hash(self, arch: Arch) -> str:
         """The official 128-bit hash: equal for two architectures if and only if `canonical` is."""
         return self.cell(arch).hash()
+
+    def graphs(self, options: Sequence[Sequence[str]]) -> dict[str, Graph]:
+        """The pruned cell, whose operations are its vertices: connections only pass on."""
+        matrix, operations = self.cell(self.choosing([each[0] for each in options], "these options")).graph()
+        last = len(operations) - 1
+        names = [o if place in (0, last) else f"{place} {o}" for place, o in enumerate(operations)]
+        edges = [(names[a], names[b], "") for a, row in enumerate(matrix) for b, on in enumerate(row) if on]
+        return {"cell": edges}
 
     def facts(self, arch: Arch) -> dict[str, float]:
         cell = self.cell(arch)

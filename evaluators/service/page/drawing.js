@@ -1,22 +1,34 @@
 // What one decides: a cell whose edges are clicked where the space says which nodes each decision joins, else a list.
 
+import { colour, large, legend, sketch } from "./sketch.js";
 import { element, node } from "./svg.js";
 
 const STEP = 112, TOP = 24, PILL = [104, 26], NEAR = 75, FURTHER = 65, SIDE = 40; // of the drawing, in its own units
 
+// `show` takes indices, `drawn` the description of what is shown.
 export function chooser(space, drawing, list, change) {
-  return space.edges ? cell(space, drawing, list, change) : selects(space, list, change);
+  if (space.edges) return { show: cell(space, drawing, list, change), drawn: () => {} };
+  const show = selects(space, list, change);
+  return { show, drawn: (described) => drawing.replaceChildren(...whole(space, described)) };
+}
+
+function whole(space, described) {
+  if (described.cells.length) return large(space, described);
+  const options = [...new Set(space.decisions.flatMap((decision) => decision.options))];
+  return [sketch(space, described), ...(options.length <= 16 ? [legend(space, options)] : [])];
 }
 
 function selects(space, list, change) {
-  list.className = "list";
   const made = space.decisions.map((decision, place) => {
     const select = element("select", { name: decision.name });
     decision.options.forEach((option, i) => select.append(element("option", { value: i }, option)));
     select.addEventListener("change", () => change(place, Number(select.value)));
-    list.append(element("label", {}, decision.name, select));
     return select;
   });
+  const labels = made.map((select, place) => element("label", {}, space.decisions[place].name, select));
+  const folded = element("details", { id: "choices", ...(made.length <= 24 ? { open: "" } : {}) },
+    element("summary", {}, `Change one of ${made.length} decisions`), element("div", { class: "list" }, ...labels));
+  list.replaceChildren(folded);
   return (indices) => made.forEach((select, place) => { select.value = indices[place]; });
 }
 
@@ -49,12 +61,12 @@ function cell(space, drawing, list, change) {
   function show(now) {
     indices = now;
     shapes.forEach((s, place) => {
-      const option = space.decisions[place].options[indices[place]], colour = `o${indices[place] % 8}`;
-      s.group.setAttribute("class", option === "none" ? "edge none" : "edge");
+      const option = space.decisions[place].options[indices[place]], kind = colour(space, option);
+      s.group.setAttribute("class", option === space.zero ? "edge none" : "edge");
       s.group.setAttribute("aria-pressed", place === selected);
       s.group.setAttribute("aria-label", `${space.decisions[place].name}: ${option}`);
-      s.wire.setAttribute("class", `wire ${colour}`);
-      s.pill.setAttribute("class", colour);
+      s.wire.setAttribute("class", `wire ${kind}`);
+      s.pill.setAttribute("class", kind);
       s.text.textContent = option;
     });
     const decision = space.decisions[selected];

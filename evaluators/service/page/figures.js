@@ -2,9 +2,9 @@
 
 import { node } from "./svg.js";
 
-const W = 440, H = 290, LEFT = 46, RIGHT = 12, TOP = 10, BOTTOM = 40;
+export const W = 440, H = 290, LEFT = 46, RIGHT = 12, TOP = 10, BOTTOM = 40;
 
-function axes(label, xs, ys, x, y, xText, yText) {
+export function axes(label, xs, ys, x, y, xText, yText) {
   const svg = node("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label });
   for (const v of ys) {
     svg.append(node("line", { class: "axis", x1: LEFT, x2: W - RIGHT, y1: y(v), y2: y(v) }),
@@ -19,10 +19,12 @@ function axes(label, xs, ys, x, y, xText, yText) {
   return svg;
 }
 
-const short = (v) => (Math.abs(v) >= 1000 ? v.toLocaleString("en") : String(Math.round(v * 100) / 100));
-const scale = (low, high, from, to) => (v) => from + ((v - low) / (high - low || 1)) * (to - from);
+// At most six signs.
+const short = (v) => (Math.abs(v) >= 1e6 ? `${Math.round(v / 1e4) / 100}M` : Math.abs(v) >= 1e4 ? `${Math.round(v / 1e2) / 10}k` : Math.abs(v) >= 1000
+  ? v.toLocaleString("en") : String(Math.round(v * 1000) / 1000));
+export const scale = (low, high, from, to) => (v) => from + ((v - low) / (high - low || 1)) * (to - from);
 
-function ticks(low, high) {
+export function ticks(low, high) {
   const raw = (high - low || 1) / 4, unit = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((m) => m * unit).find((s) => s >= raw);
   const first = Math.ceil(low / step) * step;
@@ -66,11 +68,9 @@ export function scatter(data, record) {
   }
 }
 
-export function interval(svg, record) {
-  const [low, high] = record.interval, x = scale(Math.max(0, Math.floor(low - 3)), Math.min(100, Math.ceil(high + 3)), 10, 290);
-  const ends = [Math.max(0, Math.floor(low - 3)), Math.min(100, Math.ceil(high + 3))];
-  svg.replaceChildren(node("line", { class: "axis", x1: 10, x2: 290, y1: 12, y2: 12 }),
-    node("line", { class: "range", x1: x(low), x2: x(high), y1: 12, y2: 12 }),
-    node("circle", { class: "chosen", cx: x(record.accuracy), cy: 12, r: 6 }),
-    ...ends.map((v, i) => node("text", { class: "tick", x: x(v), y: 31, "text-anchor": i ? "end" : "start" }, `${v}`)));
+// Where among all that is known: the last on the left, the first on the right.
+export function standing(svg, record, known) {
+  const x = scale(known, 1, 8, 292), at = x(record.rank), y = 11;
+  svg.replaceChildren(node("line", { class: "track", x1: 8, x2: 292, y1: y, y2: y }),
+    node("line", { class: "range", x1: 8, x2: at, y1: y, y2: y }), node("circle", { class: "chosen", cx: at, cy: y, r: 7 }));
 }

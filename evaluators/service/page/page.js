@@ -1,33 +1,31 @@
-// State: the option indices of the chosen architecture. Everything shown follows from them and the service's answers.
+// State: the option indices of the chosen architecture, and one that is kept to compare. Everything shown follows from
+// them and the service's answers; the address of the page names both.
 
+import { ask, describe } from "./ask.js";
+import { sideBySide } from "./compare.js";
+import { FORMS, copy } from "./copy.js";
+import { front } from "./costs.js";
 import { chooser } from "./drawing.js";
-import { improvement, interval, scatter } from "./figures.js";
+import { improvement, scatter, standing } from "./figures.js";
+import { sketch } from "./sketch.js";
 import { element } from "./svg.js";
+import { costName, costText, number, ordinal, points, share } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const QUIET = 120; // milliseconds without a further choice before the service is asked
-let space, show, indices, record = null, compared = null, pending = null, timer = 0;
-
-async function ask(path, options = {}) {
-  const token = sessionStorage.getItem("token");
-  const headers = { ...(token ? { authorization: `Bearer ${token}` } : {}), ...options.headers };
-  const answer = await fetch(path, { ...options, headers });
-  const document = await answer.json();
-  if (answer.status === 401) $("token").hidden = false;
-  if (!answer.ok) throw new Error(document.error.message);
-  return document;
-}
+const LISTED = 10, CHANGES = 3, ENOUGH = 3;
+let space, trained, measured, view, indices, known = 0, record = null, described = null, kept = null, compared = null, costs = null, pending = null, timer = 0;
 
 function say(text, error = false) {
   $("status").textContent = text;
   $("status").className = error ? "error" : "";
 }
 
-function choose(now) {
+function choose(now, wait = QUIET) {
   indices = now;
-  show(indices);
+  view.show(indices);
   clearTimeout(timer);
-  timer = setTimeout(() => predict(indices.join(",")), QUIET);
+  timer = setTimeout(() => predict(indices.join(",")), wait);
 }
 
 async function predict(name) {
@@ -37,11 +35,13 @@ async function predict(name) {
   const slow = setTimeout(() => say("evaluating …"), 200);
   try {
     const found = await ask(`/v1/predictions/${encodeURIComponent(name)}`, { signal: mine.signal });
+    const [about] = await describe([found.arch]);
     if (pending !== mine) return;
     const unseen = !record || found.arch !== record.arch;
-    record = found;
-    indices = found.indices;
-    show(indices);
+    [record, described, indices] = [found, about, found.indices];
+    view.show(indices);
+    view.drawn(described);
+    clearTimeout(slow);
     say("");
     answer();
     if (unseen) await knowledge();
@@ -55,69 +55,194 @@ async function predict(name) {
 function answer() {
   $("answer").hidden = false;
   $("answer").classList.remove("old");
+  $("changes").replaceChildren();
   $("accuracy").textContent = record.accuracy.toFixed(2);
-  const [low, high] = record.interval.map((v) => v.toFixed(2));
-  $("interval-text").textContent = `95% interval ${low} to ${high}, from ${record.images.toLocaleString("en")} images`;
-  interval($("interval"), record);
+  const [low, high] = record.interval.map((v) => v.toFixed(1));
+  $("interval-text").textContent = `(${low} to ${high} at 95%, ${number(record.images)} images)`;
   $("text").value = record.arch;
+  const rows = Object.entries(described.cost).filter(([, value]) => value !== null).map(([name, value]) => [costName(name), costText(name, value)]);
+  if (record.truth !== null) rows.unshift(["measured", `${record.truth.toFixed(2)} % accuracy, trained alone`]);
+  $("facts").replaceChildren(...[...$("facts").children].slice(0, 2), ...rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+  rank();
+  address();
   figures();
+  comparison();
 }
 
-function facts(known) {
-  const rows = [["rank", `${record.rank.toLocaleString("en")} of ${known.toLocaleString("en")} known`], ["loss", record.loss?.toFixed(4) ?? "infinite"]];
-  if (record.truth !== null) rows.unshift(["measured", `${record.truth.toFixed(2)} %`]);
-  $("facts").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+function about() {
+  $("about").textContent = [space.name, trained, `${number(known)} predictions known`].filter(Boolean).join(" · ");
+}
+
+function rank() {
+  const part = share(record, known);
+  $("rank").textContent = ordinal(record.rank);
+  $("of").textContent = `of ${number(known)} known`;
+  $("better").textContent = record.rank === 1 ? "Nothing that is known is predicted to be better." : `Predicted to be better than ${part}% of the others.`;
+  standing($("standing"), record, Math.max(known, 2));
 }
 
 async function knowledge() {
-  const [best, comparison] = await Promise.all([ask("/v1/ranking?limit=8"), ask("/v1/comparison").catch((error) => error)]);
-  if (record) facts(best.known);
-  $("best-list").replaceChildren(...best.predictions.map((row) => {
-    const button = element("button", { type: "button", title: row.arch, "aria-current": record?.arch === row.arch ? "true" : null },
-      element("b", {}, row.accuracy.toFixed(2)), element("span", { class: "name" }, row.arch));
-    button.addEventListener("click", () => choose(row.indices));
-    return element("li", {}, button);
-  }));
-  compared = comparison instanceof Error ? null : comparison;
-  if (!compared) $("improvement-note").textContent = $("scatter-note").textContent = comparison.message;
+  const quiet = (path) => ask(path).catch((error) => error);
+  const [best, costing] = await Promise.all([ask(`/v1/ranking?limit=${LISTED}`), quiet("/v1/costs")]);
+  known = best.known;
+  about();
+  const now = best.predictions.find((row) => row.arch === record?.arch);
+  if (now) record = now;
+  if (record) rank();
+  const drawn = await describe(best.predictions.map((row) => row.arch));
+  $("best-list").replaceChildren(...best.predictions.map((row, i) => listed(row, drawn[i])));
+  compared = best.measured >= ENOUGH ? await ask("/v1/comparison") : null;
+  costs = costing instanceof Error ? null : costing;
+  $("curve").hidden = !compared;
+  $("scatter-note").textContent = measured ? `${best.measured} of what is known were measured: fewer than ${ENOUGH} have no order.` : "This service has no ground truth: start it with --benchmark.";
+  $("costs").hidden = !costs || !Object.values(costs.fronts).some((each) => each.length);
+  offer();
   figures();
 }
 
+function listed(row, drawn) {
+  const button = element("button", { type: "button", title: row.arch, "aria-label": `${ordinal(row.rank)}: ${row.arch}`, "aria-current": record?.arch === row.arch ? "true" : null },
+    element("span", { class: "soft" }, String(row.rank)), sketch(space, drawn), element("b", {}, `${row.accuracy.toFixed(2)} %`),
+    element("span", { class: "soft" }, costText("params", drawn.cost.params)));
+  button.addEventListener("click", () => choose(row.indices, 0));
+  return element("li", {}, button);
+}
+
+// The costs that there are to choose from.
+function offer() {
+  const names = costs ? Object.keys(costs.fronts).filter((name) => costs.fronts[name].length) : [];
+  if (names.join() === [...$("cost").options].map((o) => o.value).join()) return;
+  $("cost").replaceChildren(...names.map((name) => element("option", { value: name }, costName(name))));
+}
+
 function figures() {
+  if (costs && $("cost").value) {
+    const chosen = record && described && { accuracy: record.accuracy, cost: described.cost };
+    const { svg, below, best } = front(costs, $("cost").value, chosen, predict);
+    $("front").replaceChildren(svg);
+    const part = costs.considered < costs.known ? `${number(costs.considered)} of ${number(costs.known)} known` : `${number(costs.known)} known`;
+    $("front-note").textContent = `${part}, ${best} on the front` + (below ? `; ${number(below)} below the axis` : "") + ". Choose a point to see it.";
+  }
   if (!compared) return;
   const tau = compared.kendall_tau === null ? "" : `, Kendall's tau ${compared.kendall_tau.toFixed(3)}`;
-  const [svg, below] = scatter(compared, record);
-  $("improvement-note").textContent = `mean truth of what is left: 0 is the mean of all, 1 the best of the table`;
-  $("scatter-note").textContent = `${compared.column}: ${compared.count.toLocaleString("en")} architectures${tau}` +
-    (below ? `; ${below} beyond the axes` : "");
+  const [svg, beyond] = scatter(compared, record);
+  $("improvement-note").textContent = "Mean measured accuracy of what is left when the worst predicted go: 0 is the mean of all, 1 the best of the table.";
+  $("scatter-note").textContent = `${compared.column}: ${number(compared.count)} architectures${tau}` + (beyond ? `; ${beyond} beyond the axes` : "");
   $("improvement").replaceChildren(improvement(compared, record));
   $("scatter").replaceChildren(svg);
 }
 
-async function start() {
-  const model = await ask("/v1/model");
-  space = await ask("/v1/space");
-  $("token").hidden = true;
-  const trained = model.protocol.configuration?.dataset;
-  $("about").textContent = [model.space, trained, `${model.known.toLocaleString("en")} predictions known`].filter(Boolean).join(" · ");
-  document.title = `oneshot: ${model.space}`;
-  $("decisions").replaceChildren();
-  show = chooser(space, $("drawing"), $("decisions"), (place, option) => choose(indices.map((v, i) => (i === place ? option : v))));
-  const best = await ask("/v1/ranking?limit=1");
-  choose(best.predictions.length ? best.predictions[0].indices : space.decisions.map(() => 0));
+function comparison() {
+  $("comparison").hidden = !kept;
+  $("keep").textContent = kept ? "Keep this" : "Compare";
+  if (kept && record) $("compared").replaceChildren(...sideBySide(space, kept, { record, described }));
 }
 
+async function improve() {
+  $("improve").disabled = true;
+  const of = record.arch, slow = setTimeout(() => say("evaluating what one change makes of it …"), 200);
+  try {
+    const found = await ask(`/v1/improvements/${encodeURIComponent(of)}?limit=${CHANGES}`);
+    if (record.arch !== of) return;
+    const better = found.changes.filter((change) => change.prediction.accuracy > found.of.accuracy);
+    say("");
+    $("changes").replaceChildren(
+      element("p", {}, better.length ? `The best of ${number(found.tried)} single changes:` : `None of ${number(found.tried)} single changes is predicted to be better.`),
+      ...better.map((change) => suggestion(change, found.of)));
+    if (better.length) await knowledge();
+  } catch (error) {
+    say(error.message, true);
+  } finally {
+    clearTimeout(slow);
+    $("improve").disabled = false;
+  }
+}
+
+function suggestion(change, of) {
+  const button = element("button", { type: "button" }, element("b", {}, points(change.prediction.accuracy - of.accuracy)),
+    element("span", {}, `${change.decision}: ${change.before} → ${change.option}`), element("span", { class: "soft" }, ordinal(change.prediction.rank)));
+  button.addEventListener("click", () => choose(change.prediction.indices, 0));
+  return button;
+}
+
+// The address
+
+function address() {
+  const named = { arch: record.arch, ...(kept && kept.record.arch !== record.arch ? { with: kept.record.arch } : {}) };
+  history.replaceState(null, "", `#${Object.entries(named).map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join("&")}`);
+}
+
+// Not by URLSearchParams, for which the + of a string that was typed is a space.
+const asked = () => Object.fromEntries(location.hash.slice(1).split("&").map((part) => part.split(/=(.*)/s)).map(([key, value]) => [key, decoded(value ?? "")]));
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+async function open() {
+  const named = asked();
+  if (named.with) await keep(named.with).catch(() => {});
+  if (named.arch) return predict(named.arch);
+  const best = await first;
+  return choose(best.predictions.length ? best.predictions[0].indices : space.decisions.map(() => 0), 0);
+}
+
+async function keep(name) {
+  const found = await ask(`/v1/predictions/${encodeURIComponent(name)}`);
+  kept = { record: found, described: (await describe([found.arch]))[0] };
+}
+
+let first;
+
+async function start() {
+  first = ask("/v1/ranking?limit=1");
+  const [model, decided] = await Promise.all([ask("/v1/model"), ask("/v1/space"), first.catch(() => {})]);
+  [space, known] = [decided, model.known];
+  $("token").hidden = true;
+  [trained, measured] = [model.protocol.configuration?.dataset, model.truth !== null];
+  document.title = `oneshot: ${model.space}`;
+  about();
+  view = chooser(space, $("drawing"), $("decisions"), (place, option) => choose(indices.map((v, i) => (i === place ? option : v))));
+  await open();
+}
+
+const begin = () => start().catch((error) => say(error.message, true));
+
 $("named").addEventListener("submit", (event) => { event.preventDefault(); predict($("text").value.trim()); });
-$("random").addEventListener("click", () => choose(space.decisions.map((d) => Math.floor(Math.random() * d.options.length))));
+$("random").addEventListener("click", async () => choose((await ask("/v1/random")).indices, 0));
 $("best").addEventListener("click", async () => {
   const best = await ask("/v1/ranking?limit=1");
-  if (best.predictions.length) choose(best.predictions[0].indices);
+  if (best.predictions.length) choose(best.predictions[0].indices, 0);
 });
+$("improve").addEventListener("click", improve);
+$("cost").addEventListener("change", figures);
+$("keep").addEventListener("click", () => { kept = { record, described }; comparison(); address(); });
+$("drop").addEventListener("click", () => { kept = null; comparison(); address(); $("keep").focus(); });
+$("swap").addEventListener("click", () => {
+  const other = kept;
+  kept = { record, described };
+  choose(other.record.indices, 0);
+});
+$("copy").querySelector(".menu").append(...Object.entries(FORMS).map(([name, form]) => {
+  const button = element("button", { type: "button" }, name);
+  button.addEventListener("click", async () => {
+    const done = await copy(form(record.arch));
+    $("copy").open = false;
+    $("copy").querySelector("summary").focus();
+    say(done ? `${name} copied` : "this browser lets nothing be copied here", !done);
+  });
+  return button;
+}));
+$("copy").addEventListener("keydown", (event) => { if (event.key === "Escape") $("copy").open = false; });
 $("token").addEventListener("submit", (event) => {
   event.preventDefault();
   sessionStorage.setItem("token", $("token-text").value);
   begin();
 });
+window.addEventListener("hashchange", () => { if (space && asked().arch !== record?.arch) open(); });
 
-const begin = () => start().catch((error) => say(error.message, true));
 begin();

@@ -86,7 +86,8 @@ def test_files_of_a_comparison(comparison: Comparison, tmp_path: Path) -> None:
     page = write_comparison(comparison, tmp_path / "out")
     stems = ["differences", "improvement", "pruning"]
     figures = [f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")]
-    assert sorted(p.name for p in page.parent.iterdir()) == sorted([*figures, "comparison.html", "comparison.json"])
+    texts = [f"comparison.{kind}" for kind in ("html", "json", "md")]
+    assert sorted(p.name for p in page.parent.iterdir()) == sorted([*figures, *texts])
     assert json.loads((page.parent / "comparison.json").read_text()) == comparison.to_dict()
     text = page.read_text()
     HTMLParser().feed(text)

@@ -47,10 +47,11 @@ class Balanced(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_a_report_is_a_folder_of_nine_files(report: Report, tmp_path: Path) -> None:
+def test_a_report_is_a_folder_of_files(report: Report, tmp_path: Path) -> None:
     page = write_report(report, tmp_path / "deep" / "report")
     figures = [f"{name}.{kind}" for name in ("improvement", "pruning", "scatter") for kind in ("png", "svg")]
-    assert sorted(path.name for path in page.parent.iterdir()) == sorted([*figures, "report.html", "report.json"])
+    texts = [f"report.{kind}" for kind in ("html", "json", "md")]
+    assert sorted(path.name for path in page.parent.iterdir()) == sorted([*figures, *texts])
     assert json.loads((page.parent / "report.json").read_text()) == report.to_dict()
 
 

@@ -74,7 +74,7 @@ def test_predictions_are_in_the_file_before_they_are_answered(tmp_path: Path) ->
 
 
 def test_two_services_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oneshot.evaluators.service.app.REFRESH_SECONDS", 0.01)
+    monkeypatch.setattr("oneshot.evaluators.service.answering.REFRESH_SECONDS", 0.01)
     first, second = Served(tmp_path), Served(tmp_path)
 
     async def ask(client: httpx.AsyncClient) -> None:

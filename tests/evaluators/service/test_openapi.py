@@ -18,8 +18,11 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from tests.evaluators.service.serving import ARCHS, Counting, listening, table
 
 load_all_checks()
-PLAIN = ("/v1/space", "/v1/model", "/v1/comparison", "/healthz", "/readyz", "/metrics")
-TAKING = ("POST /v1/predictions", "GET /v1/predictions/{arch}", "GET /v1/ranking")
+PLAIN = ("/v1/space", "/v1/model", "/v1/comparison", "/v1/costs", "/v1/random", "/healthz", "/readyz", "/metrics")
+TAKING = (
+    "POST /v1/predictions", "GET /v1/predictions/{arch}", "GET /v1/ranking", "POST /v1/architectures",
+    "GET /v1/improvements/{arch}",
+)  # fmt: skip
 
 ANY_STRING = (TAKING[1], "negative")
 """There is no path that this does not take."""

@@ -41,6 +41,7 @@ def test_a_record_is_what_the_model_describes() -> None:
             "interval": list(row["interval"]),
         }
     assert [row["rank"] for row in rows] == [3, 1, 1]
+    assert [row["better_than"] for row in rows] == [0, 1, 1]
     assert rows[0]["standard_error"] == pytest.approx(100 * math.sqrt(0.25 / 400))
     low, high = rows[1]["interval"]
     assert 70 < low < 75 < high < 80
