@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import numpy as np
 from oneshot.benchmarks.display import compact, confidence, in_line, jsonable, label
 from oneshot.benchmarks.reporting.plots import improvement_figure, pruning_figure, save, scatter_figure
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES, Measure
-from oneshot.benchmarks.scoring.score import Report, Scores
+from oneshot.benchmarks.scoring.result import Report, Scores, left_out
 
 from oneshot.base.figures import INK
 from oneshot.base.files import write_json, write_text
@@ -92,7 +93,9 @@ def page(report: Report, drawings: dict[str, str]) -> str:
         f"""<p class="headline">{escape(headline(report))}</p>
 <h2>Measures</h2>
 <p>Brackets are {confidence(report.protocol)} intervals over architectures. Ranks are shares of the evaluated that are
-truly better: 0 is the best. Trivial baselines need no training; the ceiling is a second measurement of the truth.</p>
+truly better: 0 is the best; regret is the best evaluated less the best of the ten best predicted. Recommended are the
+predictions' ranks averaged with those of the best count of the space. Trivial baselines need no training; the ceiling
+is a second measurement of the truth. {escape(" ".join(alike(report.protocol)))}</p>
 <div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>{missing}
 <h2>Figures</h2>{figures}
 <h2>Protocol</h2>{definitions(report.protocol)}""",
@@ -119,15 +122,25 @@ def definitions(protocol: dict[str, Any]) -> str:
 def headline(report: Report) -> str:
     """The result in one sentence, with what it has to be compared with."""
     tau = MEASURES["kendall_tau"]
-    text = f"{tau.title} {value_text(report.method, tau)} with {report.protocol['truth']}"
-    text += f" on {len(report.truth):,} architectures"
+    text = f"{tau.title} {value_text(report.method, tau)}"
+    if report.recommended:
+        parts = " and ".join(label(name) for name in report.protocol["recommended"])
+        text = f"Recommended (ranks of {parts} averaged): {tau.title} {value_text(report.recommended, tau)}"
+        text += f"; {report.method.name} alone {value_text(report.method, tau)}"
+    text += f" with {report.protocol['truth']} on {len(report.truth):,} architectures{left_out(report.protocol)}"
     defined = [s for s in report.baselines if np.isfinite(s.measures[tau.name])]
     if defined:
         strongest = max(defined, key=lambda scores: scores.measures[tau.name])
         text += f"; the best trivial baseline ({label(strongest.name)}) has {strongest.measures[tau.name]:.3f}"
     if report.ceiling:
         text += f"; the ceiling is {report.ceiling.measures[tau.name]:.3f}"
-    return " ".join([text + ".", *(f"Note: {note}." for note in report.notes)])
+    return " ".join([text + ".", *alike(report.protocol), *(f"Note: {note}." for note in report.notes)])
+
+
+def alike(protocol: Mapping[str, Any]) -> list[str]:
+    """A sentence on the trivial baselines that are shown by one of them, if there are such."""
+    groups = [" and ".join(map(label, (name, *others))) for name, others in protocol.get("same_ranking", {}).items()]
+    return [f"The same ranking: {'; '.join(groups)}."] if groups else []
 
 
 def table_rows(report: Report, measures: tuple[Measure, ...] = MAIN) -> list[list[str]]:
@@ -152,7 +165,8 @@ def rich_table(report: Report) -> Table:
     table.title = f"truth {report.protocol['truth']}, protocol {shown['protocol']}"
     for name, scores in report.predictors:
         cells = [compact(scores.measures[m.name], scores.intervals[m.name]) for m in MAIN]
-        table.add_row(Text(name), *map(Text, cells), style="bold" if scores is report.method else "")
+        ours = scores is report.method or scores is report.recommended
+        table.add_row(Text(name), *map(Text, cells), style="bold" if ours else "")
     return table
 
 
@@ -161,10 +175,8 @@ def empty_table(first: str, caption: str) -> Table:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    table = Table(
-        box=SIMPLE, caption=f"brackets: {caption}", caption_justify="left", title_justify="left", pad_edge=False
-    )
-    table.add_column(first, overflow="fold", min_width=16)
+    table = Table(box=SIMPLE, caption=f"brackets: {caption}", caption_justify="left", title_justify="left", padding=0)
+    table.add_column(first, overflow="fold", min_width=15)
     for measure in MAIN:
         table.add_column(measure.heading, justify="right", no_wrap=True)
     return table

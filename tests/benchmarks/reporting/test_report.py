@@ -15,7 +15,8 @@ from oneshot.benchmarks.display import compact
 from oneshot.benchmarks.reporting.report import headline, rich_table, table_rows, write_report
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES
 from oneshot.benchmarks.scoring.predictions import Predicted
-from oneshot.benchmarks.scoring.score import Report, score
+from oneshot.benchmarks.scoring.result import Report
+from oneshot.benchmarks.scoring.score import score
 from oneshot.benchmarks.table import Benchmark
 from rich.console import Console
 
@@ -92,12 +93,17 @@ def test_foreign_text_is_escaped(table: Benchmark, predicted: Predicted, tmp_pat
 
 def test_rows_for_a_terminal(report: Report) -> None:
     head, *rows = table_rows(report)
-    names = ["noisy", "parameters", "convolutions", "live path convolutions", "ceiling: digits_valid_20"]
+    names = ["recommended", "noisy", "parameters", "convolutions", "ceiling: digits_valid_20"]
     assert head == ["measure", *names]
     assert [row[0] for row in rows] == [measure.title for measure in MAIN]
     low, high = report.intervals["kendall_tau"]
-    assert rows[0][1] == f"{report.measures['kendall_tau']:.3f} [{low:.3f}, {high:.3f}]"
-    assert "with digits_test_20 on 40 architectures; the best trivial baseline" in headline(report)
+    assert rows[0][2] == f"{report.measures['kendall_tau']:.3f} [{low:.3f}, {high:.3f}]"
+    assert "with digits_test_20 on 40 architectures; the best trivial baseline (parameters)" in headline(report)
+    assert headline(report).startswith("Recommended (ranks of accuracy and live parameters averaged): Kendall's tau ")
+    assert "; noisy alone 0." in headline(report)
+    assert "The same ranking: parameters and multiply adds and live parameters" in headline(report)
+    raw = replace(report, recommended=None)
+    assert headline(raw).startswith(f"Kendall's tau {rows[0][2]} with digits_test_20")
 
 
 def test_the_terminal_table_fits_into_a_hundred_columns(report: Report) -> None:
