@@ -18,6 +18,7 @@ from oneshot.benchmarks.scoring.ranks import ACCURACY, LOSS, facts_of
 from oneshot.benchmarks.table import Benchmark
 from oneshot.evaluators.base import Evaluator, Prediction, Predictions
 from oneshot.evaluators.recommended import advise
+from oneshot.evaluators.scores import Scorer
 
 from oneshot.base.provenance import fingerprint
 from oneshot.space import Arch, Space
@@ -54,6 +55,23 @@ class Truths:
         archs = tuple(table.archs[row] for row in rows)
         return cls(table.space, archs, percent, protocol, dataset_of(table, column))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Truths]) -> Truths:
+        """Those of several tables, of an architecture in two the first; ValueError for other spaces or data sets."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        odd = next((part for part in parts if (part.space, part.dataset) != (first.space, first.dataset)), None)
+        if odd is not None:
+            raise ValueError(
+                f"expected truths of one space and data set, got {first.space.name}, {first.dataset or 'unknown'} of "
+                f"{first.protocol['name']} and {odd.space.name}, {odd.dataset or 'unknown'} of {odd.protocol['name']}"
+            )
+        found = {arch: value for part in reversed(parts) for arch, value in zip(part.archs, part.percent, strict=True)}
+        protocol = {**first.protocol, "name": [part.protocol["name"] for part in parts]}
+        protocol["sha256"] = [part.protocol["sha256"] for part in parts]
+        return cls(first.space, tuple(found), np.array([*found.values()]), protocol, first.dataset)
+
     def check(self, protocol: Mapping[str, Any]) -> None:
         """ValueError where predictions of this protocol are of another data set."""
         theirs = Path(str(protocol.get("configuration", {}).get("dataset", ""))).stem
@@ -84,7 +102,7 @@ class CorrectedEvaluator:
         evaluator: Evaluator,
         truths: Truths,
         reference: Sequence[Arch],
-        others: Mapping[str, Evaluator] | None = None,
+        others: Mapping[str, Scorer] | None = None,
         confidence: float = CONFIDENCE,
         seed: int = 0,
     ) -> None:
@@ -164,7 +182,7 @@ class CorrectedEvaluator:
         found |= facts_of(self.space, archs)
         for name, other in self.others.items():
             more = other(archs)
-            found[name], failures = more.accuracy, failures | more.failures
+            found[name], failures = more.accuracy, {**failures, **more.failures}
         return {name: np.nan_to_num(values, nan=-np.inf, neginf=-np.inf) for name, values in found.items()}, failures
 
 

@@ -21,6 +21,7 @@ from oneshot.benchmarks.scoring.ranks import (
     shares,
 )
 from oneshot.evaluators.base import Evaluator, Prediction, Predictions
+from oneshot.evaluators.scores import Scorer
 
 from oneshot.base.provenance import fingerprint
 from oneshot.samplers.uniform import distinct
@@ -70,7 +71,7 @@ class RankEvaluator:
         self,
         evaluator: Evaluator,
         weights: Mapping[str, float] | None = None,
-        others: Mapping[str, Evaluator] | None = None,
+        others: Mapping[str, Scorer] | None = None,
         reference: int = REFERENCE,
         seed: int = 0,
     ) -> None:
@@ -124,5 +125,5 @@ class RankEvaluator:
         for name in self.others.keys() & self.weights.keys():
             predictions = self.others[name](archs)
             failures |= predictions.failures
-            found[name] = np.nan_to_num(predictions.accuracy, nan=-1.0)
+            found[name] = predictions.accuracy
         return {name: np.nan_to_num(found[name], nan=-np.inf) for name in self.weights if name in found}, failures

@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.responses import FileResponse
@@ -21,7 +21,7 @@ from oneshot.evaluators.service.guard import Guard
 from oneshot.evaluators.service.hosts import Hosts
 from oneshot.evaluators.service.limits import Limits
 from oneshot.evaluators.service.metrics import Metrics
-from oneshot.evaluators.service.ranking import Known, Row
+from oneshot.evaluators.service.ranking import Advised, Known, Row
 from oneshot.evaluators.service.schema import (
     Answer,
     Comparison,
@@ -32,6 +32,7 @@ from oneshot.evaluators.service.schema import (
     Record,
     SpaceModel,
     State,
+    ranked,
     record,
 )
 from oneshot.evaluators.service.turns import encoded, in_turns
@@ -71,6 +72,7 @@ class Service:
         self.batcher.on_pass = self.metrics.passed
         self.known.add(self.known.unseen(store.everything()))
         self._compared: tuple[int, dict[str, Any]] | None = None
+        self._advised: tuple[int, list[Advised]] | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -102,6 +104,13 @@ class Service:
         if self._compared is None or self._compared[0] != len(self.known):
             self._compared = len(self.known), await asyncio.to_thread(compare, self.known)
         return self._compared[1]
+
+    async def advised(self) -> list[Advised]:
+        """All that is known, the recommended first."""
+        if self._advised is None or self._advised[0] != len(self.known):
+            rows = list(self.known.by_text.values())
+            self._advised = len(rows), await asyncio.to_thread(self.known.recommended, rows)
+        return self._advised[1]
 
     def _arch(self, asked: Sequence[int] | str, place: int) -> Arch:
         try:
@@ -233,10 +242,14 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
         return response({**document, "protocol": service.store.protocol, "environment": environment(), **known})
 
     @app.get("/v1/ranking", response_model=Ranking, responses=FAILURES, tags=["knowledge"])
-    async def ranking(limit: int = Query(20, ge=1, le=most)) -> Response:
-        """The best predictions known, by falling accuracy."""
-        rows = [record(row, service.known) async for row in in_turns(service.known.best(limit))]
-        return await _listed({"model": service.fingerprint, "known": len(service.known)}, rows)
+    async def ranking(
+        limit: int = Query(20, ge=1, le=most), by: Literal["recommended", "accuracy"] = "recommended"
+    ) -> Response:
+        """The best predictions known: by accuracy's ranks averaged with those of the best count, or by accuracy."""
+        plain = [Advised(row, None, {}) for row in service.known.best(limit)]
+        best = await service.advised() if by == "recommended" else plain
+        rows = [ranked(each, service.known) async for each in in_turns(best[:limit])]
+        return await _listed({"model": service.fingerprint, "known": len(service.known), "by": by}, rows)
 
     @app.get(
         "/v1/comparison", response_model=Comparison, responses={**FAILURES, 404: {"model": Failure}}, tags=["knowledge"]

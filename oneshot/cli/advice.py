@@ -32,9 +32,11 @@ def add_options(to: Any) -> None:
     by = "what --top and the table rank by: accuracy's ranks averaged with those of the best count of the space, or it"
     to.add_argument("--by", type=Literal["recommended", "accuracy"], default="recommended", help=by)
     group = to.add_argument_group("a few truths")
-    table = "name or file of a table with some true accuracies: predict the truth, with intervals, by a regression"
-    group.add_argument("--correct-with", type=str, default="", help=table)
+    table = "names or files of tables with some true accuracies: predict the truth, with intervals, by a regression"
+    group.add_argument("--correct-with", type=str, nargs="+", default=[], metavar="TABLE", help=table)
     group.add_argument("--truth", type=str | None, default=None, help="its column, by default the one it declares")
+    scores = "NAME=FILE: scores of other evaluators, which the regression takes, too; files like those of predictions"
+    group.add_argument("--scores", type=str, nargs="+", default=[], help=scores)
     level = "share of architectures whose truth lies in the interval"
     group.add_argument("--interval", type=float, default=0.9, help=level)
     following = "write so many architectures to train next to --next-out, one a line for `oneshot benchmark create`"
@@ -48,8 +50,9 @@ def check(args: Any) -> None:
     """ValueError for options that do not go together."""
     if args.correct_with and args.top:
         raise ValueError("--correct-with predicts all architectures: expected it without --top")
-    if args.truth is not None and not args.correct_with:
-        raise ValueError("--truth needs --correct-with TABLE")
+    for option in ("truth", "scores"):
+        if getattr(args, option) and not args.correct_with:
+            raise ValueError(f"--{option} needs --correct-with TABLE")
     if args.next < 0 or bool(args.next) != (args.next_out is not None):
         raise ValueError(f"expected --next N, at least 1, together with --next-out FILE, got {args.next}")
 
@@ -78,17 +81,23 @@ def of(args: Any, predictions: Predictions, kept: Callable[[], Evaluator]) -> tu
             write_text(args.next_out, "".join(f"{space.format(arch)}\n" for arch in following))
     if model is not None:
         return model(predictions.archs), _of_corrected(args, predictions, model)
-    if args.by == "accuracy" or args.top:
+    if args.by == "accuracy":
         return predictions, Told()
+    if args.top:
+        return predictions, _of_best(args, predictions)
     return predictions, _of_recommended(args, predictions)
 
 
 def _corrected(args: Any, predictions: Predictions, evaluator: Evaluator) -> CorrectedEvaluator:
+    from oneshot.benchmarks.scoring.features import read_scores
     from oneshot.benchmarks.table import find_table
     from oneshot.evaluators.corrected import CorrectedEvaluator, Truths
+    from oneshot.evaluators.scores import FileScores
 
-    truths = Truths.of(find_table(args.correct_with, args.data_dir), args.truth, predictions.space)
-    return CorrectedEvaluator(evaluator, truths, predictions.archs, confidence=args.interval)
+    tables = [find_table(name, args.data_dir) for name in args.correct_with]
+    truths = Truths.joined([Truths.of(table, args.truth, predictions.space) for table in tables])
+    scores = {n: FileScores(n, each, predictions.space) for n, each in read_scores(args.scores).items()}
+    return CorrectedEvaluator(evaluator, truths, predictions.archs, scores, args.interval)
 
 
 def _of_corrected(args: Any, predictions: Predictions, model: CorrectedEvaluator) -> Told:
@@ -112,6 +121,23 @@ def _of_corrected(args: Any, predictions: Predictions, model: CorrectedEvaluator
     title = f"{len(rows)} of {len(order)}, the best first: corrected by {how['truths']} truths ({how['model']})"
     heads = ("architecture", "true accuracy %", f"{100 * args.interval:g}% interval", "expected gain", "supernet %")
     return Told({"corrected": entries}, (title, heads, rows))
+
+
+def _of_best(args: Any, predictions: Predictions) -> Told:
+    """The best in their order, beside the two that it is made of."""
+    from oneshot.benchmarks.display import label
+
+    space = predictions.space
+    known = counts(args, space, predictions.archs)
+    if known is None:
+        return Told()
+    rows = [
+        (space.format(arch), f"{known[arch]:,.0f}", f"{v.accuracy:.2f} ± {v.standard_error:.2f}", f"{v.loss:.4f}")
+        for arch, v in predictions
+    ][: args.show]
+    entries = [{"arch": space.format(arch), space.baseline: known[arch]} for arch in predictions.archs]
+    heads = ("architecture", label(space.baseline), "accuracy %", "loss")
+    return Told({"recommended": {"ranking": entries}}, (f"the {len(predictions)} recommended", heads, rows))
 
 
 def _of_recommended(args: Any, predictions: Predictions) -> Told:

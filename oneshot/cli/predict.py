@@ -81,7 +81,7 @@ def _predict(args: Any, argv: Sequence[str]) -> None:
             for r in ranked
         ]
         heads = ("architecture", "accuracy %", *(["balanced %"] if balanced else []), "loss")
-        print_table(f"{len(rows)} predictions, the best first", heads, rows[: args.show])
+        print_table(f"{len(rows)} predictions, the most accurate first", heads, rows[: args.show])
         if args.out is not None:
             print(f"{args.out}: {len(rows)} predictions")
     predictions.check()  # after all was written

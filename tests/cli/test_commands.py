@@ -350,15 +350,52 @@ def test_predict_top(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
     whole = predicted("", "whole.sqlite")
     best = sorted(whole["predictions"], key=lambda row: (-row["accuracy"], row["loss"], row["arch"]))[:3]
-    raced = predicted("--top 3 --confidence .9", "raced.sqlite")
+    raced = predicted("--top 3 --confidence .9 --by accuracy", "raced.sqlite")
     assert raced["predictions"] == best
     told = raced["protocol"].pop("race")
     assert (told["top"], told["of"], told["confidence"]) == (3, 20, 0.9)
     assert told["rounds"][0] == {"images": 32, "architectures": 20}
     assert sum(part["images"] for part in told["rounds"]) == best[0]["images"]
     assert raced["protocol"] == whole["protocol"]
-    again = predicted("--top 3", "whole.sqlite")
+    advised = [row["arch"] for row in whole["recommended"]["ranking"]]
+    assert sorted(advised) == sorted(row["arch"] for row in whole["predictions"])
+    assert [row["arch"] for row in predicted("--top 3", "whole.sqlite")["predictions"]] == advised[:3]
+    raced = predicted("--top 3", "raced-2.sqlite")
+    assert raced["protocol"]["race"]["by"] == "recommended"
+    assert len({row["arch"] for row in raced["predictions"]} & {*advised[:3]}) >= 2
+    assert [row["arch"] for row in raced["recommended"]["ranking"]] == [row["arch"] for row in raced["predictions"]]
+    again = predicted("--top 3 --by accuracy", "whole.sqlite")
     assert (again["predictions"], again["protocol"]) == (best, whole["protocol"])
     fails(capsys, f"predict {run} --sample 3 --top -1", "--top must be at least 1, or 0 for all, got -1")
     fails(capsys, f"predict {run} --sample 3 --top 1 --confidence 1", "a confidence between 0 and 1, got 1 and 1")
     fails(capsys, f"predict {run} --sample 3 --together 0", "together must be at least 1, got 0")
+
+
+def test_predict_corrected_by_few_truths(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from oneshot.benchmarks.table import find_table, write
+
+    table = find_table("nasbench201-digits")
+    for count in (5, 40):
+        truth = table.values("digits_test")[:count]
+        write(tmp_path / f"few{count}.parquet", table.archs[:count], {"digits_test": truth}, table.space, {})
+    few = f"predict {run} --sample 90 --images 64 --batch-norm batch"
+    out = f"--correct-with {tmp_path / 'few40.parquet'} --next 4 --next-out {tmp_path / 'next.txt'}"
+    assert oneshot(f"{few} {out} --json --out {tmp_path / 'c.parquet'}") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["protocol"]["evaluator"] == "corrected"
+    assert document["protocol"]["truths"]["truth"] == "digits_test"
+    corrected = document["corrected"]
+    assert [row["accuracy"] for row in corrected] == sorted((row["accuracy"] for row in corrected), reverse=True)
+    assert all(low is None or low <= row["accuracy"] <= high for row in corrected for low, high in [row["interval"]])
+    assert len(pd.read_parquet(tmp_path / "c.parquet")) == 90
+    following = (tmp_path / "next.txt").read_text().split("\n")[:-1]
+    assert len({*following} - {*table.strings[:40]}) == 4
+    assert oneshot(f"{few} {out}") == 0
+    assert "the best first: corrected by" in capsys.readouterr().out
+    assert oneshot(f"{few} --next 3 --next-out {tmp_path / 'first.txt'}") == 0
+    assert "the recommended first" in capsys.readouterr().out
+    assert len((tmp_path / "first.txt").read_text().splitlines()) == 3
+    fails(capsys, f"{few} --correct-with {tmp_path / 'few5.parquet'}", "takes at least", "truths", "got 5")
+    fails(capsys, f"{few} --correct-with {tmp_path / 'few40.parquet'} --top 3", "without --top")
+    fails(capsys, f"{few} --truth digits_test", "--truth needs --correct-with TABLE")
+    fails(capsys, f"{few} --next 3", "--next N, at least 1, together with --next-out FILE")

@@ -69,12 +69,19 @@ function facts(known) {
   $("facts").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
 }
 
+// What a recommendation is made of: percent of the known that are below.
+function advice(row) {
+  if (row.recommended === null) return "";
+  const parts = Object.entries(row.parts).map(([name, part]) => `${name.replaceAll("_", " ")} ${part.toFixed(1)}`);
+  return `above ${row.recommended.toFixed(1)} %: ${parts.join(", ")}`;
+}
+
 async function knowledge() {
   const [best, comparison] = await Promise.all([ask("/v1/ranking?limit=8"), ask("/v1/comparison").catch((error) => error)]);
   if (record) facts(best.known);
   $("best-list").replaceChildren(...best.predictions.map((row) => {
     const button = element("button", { type: "button", title: row.arch, "aria-current": record?.arch === row.arch ? "true" : null },
-      element("b", {}, row.accuracy.toFixed(2)), element("span", { class: "name" }, row.arch));
+      element("b", {}, row.accuracy.toFixed(2)), element("span", { class: "name" }, row.arch), element("small", {}, advice(row)));
     button.addEventListener("click", () => choose(row.indices));
     return element("li", {}, button);
   }));
@@ -85,7 +92,8 @@ async function knowledge() {
 
 function figures() {
   if (!compared) return;
-  const tau = compared.kendall_tau === null ? "" : `, Kendall's tau ${compared.kendall_tau.toFixed(3)}`;
+  const advised = compared.kendall_tau_recommended, alone = compared.kendall_tau?.toFixed(3);
+  const tau = alone === undefined ? "" : `, Kendall's tau ` + (advised === null ? alone : `${advised.toFixed(3)} as recommended, ${alone} alone`);
   const [svg, below] = scatter(compared, record);
   $("improvement-note").textContent = `mean truth of what is left: 0 is the mean of all, 1 the best of the table`;
   $("scatter-note").textContent = `${compared.column}: ${compared.count.toLocaleString("en")} architectures${tau}` +
