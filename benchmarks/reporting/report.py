@@ -176,7 +176,7 @@ def empty_table(first: str, caption: str) -> Table:
     from rich.table import Table
 
     table = Table(box=SIMPLE, caption=f"brackets: {caption}", caption_justify="left", title_justify="left", padding=0)
-    table.add_column(first, overflow="fold", min_width=15)
+    table.add_column(first, overflow="fold", min_width=16)
     for measure in MAIN:
         table.add_column(measure.heading, justify="right", no_wrap=True)
     return table

@@ -147,7 +147,7 @@ def _scored(methods: dict[str, list[Predicted]], benchmark: Benchmark, **how: An
 
     runs = [run for each in methods.values() for run in each]
     facts = benchmark.space.facts(benchmark.space.parse(benchmark.strings[0])) if how["baselines"] else ()
-    with Progress("score", len(runs) + len(facts) + 1, "predictors") as progress:
+    with Progress("score", 2 * len(runs) + len(facts) + 1, "predictors") as progress:
         reports = iter(score_all(runs, benchmark, on_scores=lambda name: progress.advance(), **how))
     return {name: [next(reports) for _ in each] for name, each in methods.items()}
 

@@ -151,12 +151,14 @@ def test_score_compares_methods_and_seeds(
     words = f"score good={files['good-0']},{files['good-1']} bad={files['bad']} {DIGITS} --post isomorphs"
     assert oneshot(f"{words} --json --out {tmp_path / 'report'}") == 0
     document = json.loads(capsys.readouterr().out)
-    first, likewise, gain, *_ = document["differences"]
+    _, first, likewise, advised, gain, *_ = document["differences"]
+    assert advised["names"] == ["good + recommended", "good"]
     assert (first["names"], first["runs"], first["better"]["kendall_tau"]) == (["good", "bad"], [2, 1], "good")
     assert first["over"] == "architectures and seeds"
     assert likewise["names"] == ["good + isomorphs", "bad + isomorphs"]
     assert gain["names"] == ["good + isomorphs", "good"]
-    assert [*document["methods"]][:4] == ["good", "good + isomorphs", "bad", "bad + isomorphs"]
+    names = [f"{name}{post}" for name in ("good", "bad") for post in (" + recommended", "", " + isomorphs")]
+    assert [*document["methods"]][:6] == names
     posts = [run["protocol"].get("post") for run in document["protocol"]["methods"]["good + isomorphs"]]
     assert [post[0]["name"] for post in posts] == ["isomorphs", "isomorphs"]
     assert json.loads((tmp_path / "report" / "comparison.json").read_text()) == document
@@ -193,7 +195,9 @@ def test_score_of_a_single_seed_fits_the_terminal(files: dict[str, str], capsys:
     assert max(map(len, out.splitlines()[:-1])) <= 100
     assert oneshot(f"score {files['half']} {DIGITS} --compare --json") == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["differences"][0]["names"] == ["half", "parameters"]
+    names = [difference["names"] for difference in document["differences"]]
+    assert names[:2] == [["half + recommended", "half"], ["half + recommended", "parameters"]]
+    assert ["half", "live_parameters"] in names
 
 
 @pytest.mark.parametrize(
@@ -336,7 +340,10 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[2] for line in out.splitlines() if line.startswith("$ ")] == ["train", "predict", "score"]
     assert "Kendall's tau" in out
     report = json.loads((tmp_path / "demo" / "report" / "report.json").read_text())
-    assert {"parameters", "live_path_convolutions"} <= {*report["baselines"]}
+    assert {"parameters", "live_parameters", "live_path_convolutions"} <= {*report["baselines"]}
+    assert report["recommended"]["kendall_tau"] is not None
+    assert "the recommended first" in out
+    assert "recommended" in out[out.index("$ oneshot score") :]
     assert report["ceiling"]["kendall_tau"] > 0.7
 
 

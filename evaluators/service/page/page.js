@@ -64,7 +64,7 @@ function answer() {
 }
 
 function facts(known) {
-  const rows = [["rank", `${record.rank.toLocaleString("en")} of ${known.toLocaleString("en")} known`], ["loss", record.loss?.toFixed(4) ?? "infinite"]];
+  const rows = [["rank by accuracy", `${record.rank.toLocaleString("en")} of ${known.toLocaleString("en")} known`], ["loss", record.loss?.toFixed(4) ?? "infinite"]];
   if (record.truth !== null) rows.unshift(["measured", `${record.truth.toFixed(2)} %`]);
   $("facts").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
 }

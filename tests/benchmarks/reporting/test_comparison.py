@@ -68,7 +68,7 @@ def test_every_predictor_and_difference_has_its_row(comparison: Comparison) -> N
 def test_stars_mark_what_excludes_zero(comparison: Comparison) -> None:
     rows = [line for line in shown(difference_table(comparison), 200).splitlines() if " vs " in line]
     for row, difference in zip(rows, comparison.differences, strict=True):
-        starred = [cell.endswith("*") for cell in re.findall(r"[-+]\d?\.\d{3}\*?", row)]
+        starred = [cell.endswith("*") for cell in re.findall(r"[-+]\d*\.\d{1,3}\*?(?=\s|$)", row)]
         measures = [measure.name for measure in MAIN]
         expected = [difference.better(m) is not None for m in measures if np.isfinite(difference.values[m])]
         assert starred == expected

@@ -126,7 +126,8 @@ def test_compact_numbers() -> None:
     nan = float("nan")
     assert compact(0.6056, (0.5806, 0.6304)) == ".606\n[.581 .630]"
     assert compact(-0.05, (-0.1, 0.0)) == "-.050\n[-.100 .000]"
-    assert compact(0.05, (-1.25, 1.0), sign="+") == "+.050\n[-1.250 1.000]"
+    assert compact(0.05, (-1.25, 1.0), sign="+") == "+.050\n[-1.25 1.00]"
+    assert compact(0.9996, (9.994, 12.34)) == "1.00\n[9.99 12.3]"
     assert compact(0.588, (0.4, 0.8), spread=0.0244) == ".588 ±.024\n[.400 .800]"
     assert compact(0.5, (nan, nan)) == ".500"
     assert compact(nan, (nan, nan)) == "undefined"
