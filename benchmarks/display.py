@@ -16,10 +16,15 @@ def compact(value: float, interval: tuple[float, float], spread: float = nan, si
     """A value of two lines, as `.606` and `[.581 .631]`; with the standard deviation of runs behind a ±."""
     if not isfinite(value):
         return UNDEFINED
-    texts = [f"{number:{how}.3f}" for number, how in ((value, sign), *((end, "") for end in interval), (spread, ""))]
-    text, low, high, runs = (text.replace("0.", ".", 1) if text.lstrip("+-")[:2] == "0." else text for text in texts)
+    text, low, high, runs = _short(value, sign), *map(_short, interval), _short(spread)
     text += f" ±{runs}" if isfinite(spread) else ""
     return f"{text}\n[{low} {high}]" if isfinite(interval[0]) else text
+
+
+def _short(number: float, sign: str = "") -> str:
+    """Three decimals, from 1 on two, from 10 on one, and no zero before the point: a terminal's columns are narrow."""
+    text = f"{number:{sign}.{3 if not abs(number) >= 0.9995 else 2 if abs(number) < 9.995 else 1}f}"
+    return text.replace("0.", ".", 1) if text.lstrip("+-")[:2] == "0." else text
 
 
 def in_line(value: float, interval: tuple[float, float], digits: int = 3) -> str:

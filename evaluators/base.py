@@ -94,6 +94,11 @@ class Predictions:
         return np.array([value.accuracy for value in self.values])
 
     @property
+    def loss(self) -> np.ndarray:
+        """[N]"""
+        return np.array([value.loss for value in self.values])
+
+    @property
     def failures(self) -> dict[Arch, str]:
         """The architectures of which nothing could be predicted, and why."""
         return {arch: value.error for arch, value in self if value.error is not None}

@@ -6,11 +6,12 @@ others see the next slice, and so on; the last ones see every image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from oneshot.benchmarks.scoring.ranks import shares
 from oneshot.evaluators.base import Prediction, Seen
 
 from oneshot.space import Arch, Space
@@ -43,8 +44,14 @@ def race(
     first: int,
     confidence: float = 0.95,
     labels: np.ndarray | None = None,
+    counts: Mapping[Arch, float] | None = None,
 ) -> Race:
     """The `keep` best by all `images` (accuracy, then loss, then string), of which the first slice takes `first`.
+
+    With `counts` they are the best by accuracy's ranks averaged with those of the counts (`ranked_with`). One is
+    dropped that is behind `keep` others in accuracy, none of them behind it in count: those are ahead in any mean of
+    the two ranks. So each of the best has seen every image, with the probability below; the places of those dropped,
+    which its rank depends on, are from the images that they saw.
 
     With at least this probability, over the order of the images, they are exactly the ones that showing all images to
     all architectures gives; with `labels` [images] balanced accuracies too. Needed: an order drawn at random, and
@@ -58,15 +65,20 @@ def race(
     risk = (1 - confidence) / max(keep * (len(wanted) - keep) * (len(ends) - 1), 1)
     nothing = np.empty((len(wanted), 0))
     seen, start, rounds = Seen(nothing.astype(bool), nothing, np.zeros(len(wanted), int)), 0, []
+    dropped: dict[Arch, float] = {}
     for end in ends:
         seen = seen.then(look(wanted, slice(start, end)))
         rounds.append((end - start, len(wanted)))
         if end < images and len(wanted) > keep:
-            stay = np.flatnonzero(~beaten(seen.right, keep, images, risk))
+            count = None if counts is None else np.array([counts[arch] for arch in wanted])
+            out = beaten(seen.right, keep, images, risk, count)
+            dropped |= {wanted[i]: 100 * float(seen.right[i].mean()) for i in np.flatnonzero(out).tolist()}
+            stay = np.flatnonzero(~out)
             seen, wanted = seen.rows(stay), [wanted[i] for i in stay]
         start = end
     finished = dict(zip(wanted, seen.predictions(labels), strict=True))
-    return Race(tuple(ranked(space, finished)[:keep]), finished, tuple(rounds))
+    order = ranked(space, finished) if counts is None else ranked_with(space, finished, counts, dropped)
+    return Race(tuple(order[:keep]), finished, tuple(rounds))
 
 
 def ranked(space: Space, found: dict[Arch, Prediction]) -> list[Arch]:
@@ -74,6 +86,27 @@ def ranked(space: Space, found: dict[Arch, Prediction]) -> list[Arch]:
     whole = [arch for arch in found if found[arch].error is None]
     best = sorted(whole, key=lambda arch: (-found[arch].accuracy, found[arch].loss, space.format(arch)))
     return best + sorted((arch for arch in found if found[arch].error is not None), key=space.format)
+
+
+def ranked_with(
+    space: Space,
+    found: Mapping[Arch, Prediction],
+    counts: Mapping[Arch, float],
+    dropped: Mapping[Arch, float] | None = None,
+) -> list[Arch]:
+    """The best first, by accuracy's ranks averaged with those of the counts; equal ones as `ranked` has them.
+
+    The ranks are among all that have a prediction, and those dropped, of which an accuracy in percent is known.
+    """
+    order = ranked(space, dict(found))
+    whole = [arch for arch in order if found[arch].error is None]
+    others = list(dropped or {})
+    accuracy = np.array([*(found[arch].accuracy for arch in whole), *(dropped[arch] for arch in others if dropped)])
+    count = np.array([counts[arch] for arch in (*whole, *others)])
+    if not whole:
+        return order
+    value = dict(zip(whole, shares(accuracy) + shares(count), strict=False))
+    return sorted(whole, key=lambda arch: -value[arch]) + order[len(whole) :]
 
 
 def slices(images: int, first: int) -> list[int]:
@@ -86,17 +119,25 @@ def slices(images: int, first: int) -> list[int]:
     return [*ends[:-1], images]
 
 
-def beaten(right: np.ndarray, keep: int, images: int, risk: float) -> np.ndarray:
+def beaten(right: np.ndarray, keep: int, images: int, risk: float, counts: np.ndarray | None = None) -> np.ndarray:
     """Which rows of `right` [A, M] are behind `keep` others by more than chance, [A] bool.
+
+    With `counts` [A] only others count that have as many or more.
 
     If one of the true best is, then one of those ahead of it is truly no better: a pair for which `margin` failed.
     """
     hits, seen = right.sum(1), right.shape[1]
     leaders = np.argsort(-hits, kind="stable")[: LEADERS * keep]
+    if counts is not None:  # and those that are ahead in both
+        both_ranks = np.argsort(-shares(hits) - shares(counts), kind="stable")
+        leaders = np.union1d(leaders, both_ranks[: 2 * LEADERS * keep])
     both = right.astype(np.float32) @ right[leaders].astype(np.float32).T
     differ = hits[:, None] + hits[leaders] - 2 * both
     lead = hits[leaders] - hits[:, None]
-    return (lead > margin(differ, seen, images, risk)).sum(1) >= keep
+    ahead = lead > margin(differ, seen, images, risk)
+    if counts is not None:
+        ahead &= counts[leaders] >= counts[:, None]
+    return ahead.sum(1) >= keep
 
 
 def margin(differ: np.ndarray, seen: int, images: int, risk: float) -> np.ndarray:

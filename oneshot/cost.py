@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from math import prod
@@ -25,6 +26,24 @@ class Cost:
 
     params: int
     mflops: float
+
+
+def live_facts(whole: Cost, live: Cost, convolutions: Iterable[int], depth: int) -> dict[str, float]:
+    """What every space of cells counts: all, what is *live* (on a path from input to output), and its kernels.
+
+    `convolutions` are the kernels of those that the space counts; `depth` is how many operations but skips the longest
+    live path has, -1 where there is none.
+    """
+    kernels = tuple(convolutions)
+    return {
+        "parameters": float(whole.params),
+        "multiply_adds": whole.mflops,
+        "live_parameters": float(live.params),
+        "live_multiply_adds": live.mflops,
+        "convolutions": float(len(kernels)),
+        "convolutions_3x3": float(kernels.count(3)),
+        "live_depth": float(depth),
+    }
 
 
 def counted(net: nn.Module, gates: Gates, image_size: int = 32) -> Cost:

@@ -69,6 +69,8 @@ class Space(ABC):
 
     zero: ClassVar[str | None] = None
     """The option that is nothing, which may be mixed but is never derived."""
+    baseline: ClassVar[str] = "parameters"
+    """The fact that ranks best of those that cost nothing, with which predictions are averaged."""
     encoding: ClassVar[str] = "oneshot.samplers.encoding:Independent"
     """How samplers that learn write its architectures, a reference."""
     variation: ClassVar[str] = "oneshot.search.variation:ByDecision"
@@ -198,7 +200,8 @@ class Space(ABC):
     def facts(self, arch: Arch) -> dict[str, float]:
         """Training-free numbers of an architecture that serve as trivial predictors of its accuracy.
 
-        By default its cost; nothing where the space is registered with no network.
+        By default its cost; nothing where the space is registered with no network. Spaces of cells also say what lies
+        on a path from input to output: the names of `live_facts`.
         """
         if type(self).cost is Space.cost and self.name not in SKELETONS:
             self.check(arch)

@@ -13,7 +13,7 @@ from oneshot.benchmarks.reporting.plots import TRIVIAL, improvement_figure, prun
 from oneshot.benchmarks.reporting.report import definitions, document, empty_table, html_cell, inlined
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES, Measure
 from oneshot.benchmarks.scoring.compare import Comparison, Estimate
-from oneshot.benchmarks.scoring.score import settings_text
+from oneshot.benchmarks.scoring.result import settings_text
 
 from oneshot.base.figures import INK, METHOD, new_figure
 from oneshot.base.files import write_json, write_text

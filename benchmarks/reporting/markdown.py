@@ -14,7 +14,7 @@ from oneshot.benchmarks.reporting.verdict import verdicts
 from oneshot.benchmarks.reporting.words import explained
 from oneshot.benchmarks.scoring.catalogue import MEASURES
 from oneshot.benchmarks.scoring.compare import Comparison, Estimate
-from oneshot.benchmarks.scoring.score import Report, settings_text
+from oneshot.benchmarks.scoring.result import Report, settings_text
 
 
 def markdown(report: Report) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from oneshot.benchmarks.display import in_line, label
 from oneshot.benchmarks.scoring.catalogue import MEASURES
 from oneshot.benchmarks.scoring.measures import LEFT
-from oneshot.benchmarks.scoring.score import Report, Scores
+from oneshot.benchmarks.scoring.result import Report, Scores
 
 from oneshot.base.figures import INK, METHOD, OTHERS, new_figure
 from oneshot.base.files import replacing
@@ -113,7 +113,7 @@ def _drawn(reports: Reports) -> tuple[list[Report], list[tuple[list[Scores], dic
     runs = _checked([reports] if isinstance(reports, Report) else list(reports))
     name = verbatim(runs[0].method.name) if len(runs) == 1 else f"mean of {len(runs)} runs ± 1 sd"
     look = {"color": METHOD, "linestyle": "-", "linewidth": 2.4, "label": name, "zorder": ON_TOP}
-    return runs, [([run.method for run in runs], look), *_baselines(runs), *_ceiling(runs)]
+    return runs, [([run.method for run in runs], look), *_advised(runs), *_baselines(runs), *_ceiling(runs)]
 
 
 def _checked(runs: list[Report]) -> list[Report]:
@@ -138,11 +138,19 @@ def _methods(groups: Mapping[str, Sequence[Report]]) -> list[tuple[list[Scores],
     return found
 
 
+def _advised(runs: Sequence[Report]) -> list[tuple[list[Scores], dict[str, Any]]]:
+    """What is recommended, where every run has it."""
+    found = [each for run in runs for each in run.advised]
+    look = {"color": INK, "linestyle": "-", "linewidth": 2.0, "label": found[0].name if found else "", "zorder": ON_TOP}
+    return [(found, look)] if len(found) == len(runs) else []
+
+
 def _baselines(runs: Sequence[Report]) -> list[tuple[list[Scores], dict[str, Any]]]:
     found = []
     for i, baseline in enumerate(runs[0].baselines):
         same = [run.baselines[i] for run in runs if len(run.baselines) > i and run.baselines[i].name == baseline.name]
-        look = {"color": TRIVIAL[i % len(TRIVIAL)], "linestyle": DASHES[i % len(DASHES)], "linewidth": 1.5}
+        color, dash = TRIVIAL[i % len(TRIVIAL)], DASHES[(i + i // len(TRIVIAL)) % len(DASHES)]
+        look = {"color": color, "linestyle": dash, "linewidth": 1.5}
         found.append((same, {**look, "label": verbatim(label(baseline.name))}))
     return found
 

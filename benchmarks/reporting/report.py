@@ -13,11 +13,11 @@ from oneshot.benchmarks.display import compact, confidence, jsonable
 from oneshot.benchmarks.reporting.markdown import markdown
 from oneshot.benchmarks.reporting.plots import improvement_figure, pruning_figure, save, scatter_figure
 from oneshot.benchmarks.reporting.style import STYLE
-from oneshot.benchmarks.reporting.text import headline, table_rows
+from oneshot.benchmarks.reporting.text import alike, headline, table_rows
 from oneshot.benchmarks.reporting.verdict import BETTER, OPEN, WORSE, verdicts
 from oneshot.benchmarks.reporting.words import explained
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES
-from oneshot.benchmarks.scoring.score import Report
+from oneshot.benchmarks.scoring.result import Report
 
 from oneshot.base.figures import INK
 from oneshot.base.files import write_json, write_text
@@ -73,7 +73,7 @@ def page(report: Report, drawings: dict[str, str]) -> str:
         f"""<p class="headline">{escape(headline(report, in_full=False))}</p>
 {verdict_list(report)}
 <h2>Measures</h2>
-<p>Brackets are {confidence(report.protocol)} intervals over architectures.</p>
+<p>Brackets are {confidence(report.protocol)} intervals over architectures. {escape(" ".join(alike(report.protocol)))}</p>
 <div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>{missing}
 <details><summary>What the names mean</summary><dl>{meanings(report)}</dl></details>
 <h2>Figures</h2>{figures}
@@ -138,7 +138,8 @@ def rich_table(report: Report) -> Table:
     table.title = f"truth {report.protocol['truth']}, protocol {shown['protocol']}"
     for name, scores in report.predictors:
         cells = [compact(scores.measures[m.name], scores.intervals[m.name]) for m in MAIN]
-        table.add_row(Text(name), *map(Text, cells), style="bold" if scores is report.method else "")
+        ours = scores is report.method or scores is report.recommended
+        table.add_row(Text(name), *map(Text, cells), style="bold" if ours else "")
     return table
 
 
@@ -147,9 +148,7 @@ def empty_table(first: str, caption: str) -> Table:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    table = Table(
-        box=SIMPLE, caption=f"brackets: {caption}", caption_justify="left", title_justify="left", pad_edge=False
-    )
+    table = Table(box=SIMPLE, caption=f"brackets: {caption}", caption_justify="left", title_justify="left", padding=0)
     table.add_column(first, overflow="fold", min_width=16)
     for measure in MAIN:
         table.add_column(measure.heading, justify="right", no_wrap=True)

@@ -9,14 +9,14 @@ from oneshot.benchmarks.display import label
 from oneshot.benchmarks.scoring.catalogue import MAIN, Measure
 from oneshot.benchmarks.scoring.compare import Method, estimate
 from oneshot.benchmarks.scoring.intervals import Interval
-from oneshot.benchmarks.scoring.score import Report, Scores
+from oneshot.benchmarks.scoring.result import Report, Scores
 
 BETTER, OPEN, WORSE = "better", "open", "worse"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The predictions less the best trivial baseline of a measure, paired over the same resamples."""
+    """What is recommended, else the predictions, less the best trivial baseline of a measure, paired by resample."""
 
     measure: Measure
     rival: str
@@ -41,13 +41,13 @@ def verdicts(report: Report) -> list[Verdict]:
 
 
 def verdict(report: Report, measure: Measure) -> Verdict | None:
-    name = measure.name
+    name, ours = measure.name, report.recommended or report.method
     rivals = [each for each in report.baselines if np.isfinite(each.measures[name]) and name in each.resampled]
-    if not rivals or not np.isfinite(report.measures[name]) or name not in report.method.resampled:
+    if not rivals or not np.isfinite(ours.measures[name]) or name not in ours.resampled:
         return None
     sign = -1 if measure.less_is_better else 1
     best = max(rivals, key=lambda each: sign * each.measures[name])
-    how, pair = report.protocol["intervals"], (_as_method(report.method, "method"), _as_method(best, "baseline"))
+    how, pair = report.protocol["intervals"], (_as_method(ours, "method"), _as_method(best, "baseline"))
     found = estimate(pair, how["confidence"], np.random.default_rng(how["seed"]))
     low, high = found.intervals[name]
     sure = low > 0 or high < 0

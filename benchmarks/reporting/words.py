@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oneshot.benchmarks.display import label
 from oneshot.benchmarks.scoring.catalogue import MEASURES as ALL
-from oneshot.benchmarks.scoring.score import Report
+from oneshot.benchmarks.scoring.result import Report
 
 MEASURES = {
     "kendall_tau": "of all pairs, how many more are in the right order than in the wrong: 1 if all are, 0 by chance",
@@ -14,6 +14,7 @@ MEASURES = {
     "precision_at_1": "of the best predicted 1%, the share that is truly among the best 1%",
     "precision_at_5": "of the best predicted 5%, the share that is truly among the best 5%",
     "precision_at_10": "of the best predicted 10%, the share that is truly among the best 10%",
+    "regret_at_10": "true value of the best evaluated less that of the best of the ten best predicted: 0 is found",
     "improvement_at_10": "mean truth of the ten best predicted: 0 is the mean of all, 1 the best of the table",
     "improvement_at_10_evaluated": "the same, where 1 is the best of what was evaluated",
     "improvement_at_10_absolute": "the same, as the truth is measured",
@@ -26,6 +27,10 @@ PREDICTORS = {
     "parameters": "the number of weights of the network: no training",
     "multiply_adds": "the multiply-adds of one image: no training",
     "convolutions": "how many of the operations are convolutions: no training",
+    "live_parameters": "the weights that lie between input and output: no training",
+    "live_multiply_adds": "the multiply-adds between input and output: no training",
+    "convolutions_3x3": "how many of the operations are 3x3 convolutions: no training",
+    "depth": "operations, skips aside, on the longest way from input to output: no training",
     "live_path_convolutions": "how many convolutions lie between input and output: no training",
 }
 CEILING = "a second measurement of the same networks: noise alone keeps it from 1, and any prediction below it"

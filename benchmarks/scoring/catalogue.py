@@ -85,7 +85,6 @@ _ROWS = (
     ),
     _of_all(
         "spearman_rho", "Spearman's rho", -1.0, measures.spearman_rho, resampled.spearman_rho,
-        heading="Spearman's\nrho",
     ),
     _of_all("pearson_r", "Pearson's r", -1.0, measures.pearson_r, resampled.pearson_r),
     _of_all(
@@ -93,7 +92,7 @@ _ROWS = (
         heading="tau in the\ntop 10%",
         undefined="fewer than three architectures, or a constant, in the truly best tenth",
     ),
-    _precision(1),
+    _precision(1, "precision\n@1%"),
     _precision(5, "precision\n@5%"),
     _precision(10),
     _of_ten(
@@ -103,6 +102,10 @@ _ROWS = (
     _of_ten(
         "improvement_at_10_evaluated", "… to the best evaluated", -inf, 1.0,
         lambda ten: normalised(ten.accuracy, ten.mean, ten.highest),
+    ),
+    _of_ten(
+        "regret_at_10", "regret, best of 10", 0.0, inf, lambda ten: np.maximum(ten.highest - ten.found, 0.0),
+        heading="regret,\nbest of 10", **_RANK,
     ),
     _of_ten("improvement_at_10_absolute", "… as mean truth", -inf, inf, lambda ten: ten.accuracy),
     _of_ten("best_rank_at_10", "best true rank of 10", 0.0, 1.0, lambda ten: ten.best_rank / ten.count, **_RANK),

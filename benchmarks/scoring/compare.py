@@ -13,7 +13,7 @@ compared run by run. Each interval is by itself: among twenty differences, one m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -23,7 +23,7 @@ from oneshot.benchmarks.columns import Array
 from oneshot.benchmarks.display import compact, html_table, in_line, jsonable, label
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES
 from oneshot.benchmarks.scoring.intervals import Interval, percentiles
-from oneshot.benchmarks.scoring.score import Report, Scores, settings_text
+from oneshot.benchmarks.scoring.result import RECOMMENDED, Report, Scores, settings_text
 from scipy import stats
 
 ARCHITECTURES = "architectures"
@@ -41,6 +41,11 @@ class Method:
     origin: str = ""
     kind: str = "method"
     """`method`, or `baseline` or `ceiling`, which no seed changes."""
+
+    @property
+    def is_advised(self) -> bool:
+        """Whether it is what we recommend of its origin."""
+        return self.name == f"{self.origin} + {RECOMMENDED}"
 
     def each(self, measure: str) -> Array:
         """The measure of each run, (S,)."""
@@ -114,6 +119,8 @@ class Comparison:
         methods = {method.names[0]: {"kind": method.kind, **method.to_dict()} for method in self.methods}
         for name, each in runs.items():
             methods[name]["each"] = each
+            advised = [dict(scores.measures) for report in self.reports[name] for scores in report.advised]
+            methods.get(f"{name} + {RECOMMENDED}", {}).setdefault("each", advised)
         differences = [difference.to_dict() for difference in self.differences]
         return jsonable({"methods": methods, "differences": differences, "protocol": self.protocol})
 
@@ -175,15 +182,13 @@ def compare(reports: dict[str, list[Report]], origins: dict[str, str] | None = N
     _check_alike(every)
     how = every[0].protocol["intervals"]
     rng = np.random.default_rng(how["seed"])
-    ours = [
-        Method(name, tuple(report.method for report in each), (origins or {}).get(name, name))
-        for name, each in reports.items()
-    ]
+    ours = [method for name, each in reports.items() for method in _methods(name, each, reports, origins or {})]
     trivial = [Method(scores.name, (scores,), kind="baseline") for scores in every[0].baselines]
     ceiling = [Method(scores.name, (scores,), kind="ceiling") for scores in (every[0].ceiling,) if scores]
     pairs = [(b, a) if b.origin == a.name != b.name else (a, b) for a, b in combinations(ours, 2) if _tells(a, b)]
     pairs.sort(key=lambda pair: pair[0].origin == pair[1].origin)  # methods first, then what processing changes
-    pairs += [(method, baseline) for method in ours if method.origin == method.name for baseline in trivial]
+    shown = [method for method in ours if method.is_advised or method.origin == method.name]
+    pairs += [(method, baseline) for method in shown for baseline in trivial]
     singles = [estimate([method], how["confidence"], rng) for method in (*ours, *trivial, *ceiling)]
     differences = [estimate(pair, how["confidence"], rng) for pair in pairs]
     protocol = {key: value for key, value in every[0].protocol.items() if key != "predictions"}
@@ -227,6 +232,15 @@ def seed_error(group: Sequence[Method], each: Sequence[Array]) -> tuple[float, f
     squares = sum(float(((values - values.mean()) ** 2).sum()) for values in trained)
     spread = float(np.sqrt(squares / freedom))
     return spread, spread * float(np.sqrt(sum(1 / len(values) for values in trained))), freedom
+
+
+def _methods(
+    name: str, each: Sequence[Report], reports: Mapping[str, Sequence[Report]], origins: Mapping[str, str]
+) -> list[Method]:
+    """The method, and before it what is recommended of it, unless that is there by itself."""
+    own = Method(name, tuple(report.method for report in each), origins.get(name, name))
+    advised, title = tuple(scores for report in each for scores in report.advised), f"{name} + {RECOMMENDED}"
+    return [Method(title, advised, name), own] if len(advised) == len(each) and title not in reports else [own]
 
 
 def _tells(a: Method, b: Method) -> bool:

@@ -100,9 +100,10 @@ def precision_at(predicted: Array, truth: Array, fraction: float) -> float:
 
 @dataclass(frozen=True)
 class TopK:
-    """The k best predicted: their mean truth, and the lowest and highest true rank among them (0 is the very best)."""
+    """The k best predicted: mean and highest truth, lowest and highest true rank among them (0 is the very best)."""
 
     accuracy: float
+    found: float
     best_rank: float
     worst_rank: float
 
@@ -112,6 +113,8 @@ class TenBest:
     """What the ten best predicted truly are, beside all evaluated: numbers, or arrays with one a resample."""
 
     accuracy: Array | float
+    found: Array | float
+    """The highest truth among the ten."""
     best_rank: Array | float
     worst_rank: Array | float
     mean: Array | float
@@ -133,9 +136,9 @@ class Ranking:
     def ten(self) -> TenBest:
         """The ten best predicted; nan where there are fewer."""
         x, y = self.predicted, self.truth
-        top = top_k(x, y, LEFT) if len(x) >= LEFT else TopK(NAN, NAN, NAN)
+        top = top_k(x, y, LEFT) if len(x) >= LEFT else TopK(NAN, NAN, NAN, NAN)
         of_all = float(y.mean()), float(y.max()), len(y)
-        return TenBest(top.accuracy, top.best_rank, top.worst_rank, *of_all, self.best)
+        return TenBest(top.accuracy, top.found, top.best_rank, top.worst_rank, *of_all, self.best)
 
 
 def true_ranks(truth: Array) -> Array:
@@ -169,7 +172,8 @@ def top_of_sorted(predicted: Array, truth: Array, ranks: Array, k: int) -> TopK:
     accuracy = (truth[:first].sum() + drawn * truth[first:end].mean()) / k
     best = _expected_minimum(ranks[:first].min(initial=np.inf), tied, drawn)
     worst = -_expected_minimum((-ranks[:first]).min(initial=np.inf), -tied[::-1], drawn)
-    return TopK(float(accuracy), best, worst)
+    found = -_expected_minimum((-truth[:first]).min(initial=np.inf), np.sort(-truth[first:end]), drawn)
+    return TopK(float(accuracy), found, best, worst)
 
 
 @dataclass(frozen=True)

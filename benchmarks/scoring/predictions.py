@@ -14,8 +14,10 @@ from oneshot.benchmarks.columns import (
     ARCH_NAMES,
     Array,
     architecture_strings,
+    as_floats,
     finite_numbers,
     first_repeat,
+    is_numeric,
     listed,
 )
 from oneshot.benchmarks.reading import is_table, label_of, read_any
@@ -43,9 +45,18 @@ class Predicted:
     name: str = "predictions"
     notes: Sequence[str] = ()
     """What a reader of a result made with them must know."""
+    loss: Array | None = None
+    """The validation losses, infinite where the source has none of an architecture; None where it has none at all."""
+    used: Sequence[str] = ()
+    """Architectures whose truth these predictions know: they are not scored."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "accuracy", np.asarray(self.accuracy, np.float64))
+        if self.loss is not None:
+            losses = np.asarray(self.loss, np.float64)
+            object.__setattr__(self, "loss", np.where(np.isnan(losses), np.inf, losses))
+            if losses.shape != (len(self.archs),):
+                raise ValueError(f"{self.name}: expected a loss for each of {len(self.archs)}, got {losses.shape}")
         if self.accuracy.shape != (len(self.archs),):
             raise ValueError(
                 f"{self.name}: expected one accuracy for each of {len(self.archs)} architectures, "
@@ -99,7 +110,11 @@ def as_predicted(source: Predicted | Evaluated | pd.DataFrame | str | Path) -> P
         name = str(protocol.get("name") or protocol.get("evaluator") or "predictions")
         failures: Mapping[Arch, str] = getattr(source, "failures", {})
         kept, notes = _without_errors([failures.get(arch) for arch in source.archs], name)
-        return Predicted([strings[i] for i in kept], source.accuracy[kept], source.space.name, protocol, name, notes)
+        losses: Array | None = getattr(source, "loss", None)
+        return Predicted(
+            [strings[i] for i in kept], source.accuracy[kept], source.space.name, protocol, name, notes,
+            None if losses is None else losses[kept],
+        )  # fmt: skip
     import pandas as pd
 
     if not isinstance(source, pd.DataFrame):
@@ -113,11 +128,12 @@ def as_predicted(source: Predicted | Evaluated | pd.DataFrame | str | Path) -> P
     if twice := next((name for name in columns if columns.count(name) > 1), None):
         raise ValueError(f"the data frame has more than one column {twice!r}: expected each name once")
     try:
-        needed = source[[name for name in source.columns if name in (*ARCH_NAMES, "accuracy")]]
+        needed = source[[name for name in source.columns if name in (*ARCH_NAMES, "accuracy", "loss")]]
         table = pa.Table.from_pandas(needed, preserve_index=False)
     except (ValueError, TypeError) as error:
         raise ValueError(f"the data frame is no table of predictions: {error}") from None
-    return Predicted(architecture_strings(table, "the data frame"), finite_numbers(table, "accuracy", "the data frame"))
+    where = "the data frame"
+    return Predicted(architecture_strings(table, where), finite_numbers(table, "accuracy", where), loss=_losses(table))
 
 
 def read_predictions(path: str | Path, by: str = "accuracy", arch_column: str | None = None) -> Predicted:
@@ -144,7 +160,14 @@ def read_predictions(path: str | Path, by: str = "accuracy", arch_column: str | 
     values = finite_numbers(table, by, path) * (-1 if by == "loss" else 1)
     protocol = {**(metadata.get("protocol") or {}), "ranked_by": by}
     name = str(protocol.get("name") or path.name)
-    return Predicted(strings, values, metadata.get("space"), protocol, name, notes)
+    return Predicted(strings, values, metadata.get("space"), protocol, name, notes, _losses(table))
+
+
+def _losses(table: pa.Table) -> Array | None:
+    """The column `loss`, infinite where nothing stands; None where the table has none, or one of something else."""
+    if "loss" not in table.column_names or not is_numeric(table.column("loss").type):
+        return None
+    return as_floats(table.column("loss"))
 
 
 def _without_errors(errors: Sequence[str | None], name: str) -> tuple[list[int], Sequence[str]]:

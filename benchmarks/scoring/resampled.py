@@ -157,10 +157,10 @@ class Resamples:
             copies = np.repeat(order, counts)
             top = top_of_sorted(x[copies], y[copies], ranks[copies], LEFT)
             of_all = (y[copies].mean(), y[copies].max()) if everyone is None else (everyone.mean, everyone.highest)
-            rows.append((top.accuracy, top.best_rank, top.worst_rank, *of_all))
-        accuracy, best_rank, worst_rank, mean, highest = np.array(rows).T
+            rows.append((top.accuracy, top.found, top.best_rank, top.worst_rank, *of_all))
+        accuracy, found, best_rank, worst_rank, mean, highest = np.array(rows).T
         count = len(y) if everyone is None else everyone.count
-        return TenBest(accuracy, best_rank, worst_rank, mean, highest, count, self.best)
+        return TenBest(accuracy, found, best_rank, worst_rank, mean, highest, count, self.best)
 
 
 def _ratio(numerator: Array, denominator: Array) -> Array:

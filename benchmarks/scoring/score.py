@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from oneshot.benchmarks.columns import Array
-from oneshot.benchmarks.display import compact, confidence, html_table, in_line, jsonable, label
-from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES, all_measures
-from oneshot.benchmarks.scoring.intervals import Bootstrap, Interval, percentiles
+from oneshot.benchmarks.scoring.baselines import Trivial, covered
+from oneshot.benchmarks.scoring.catalogue import all_measures
+from oneshot.benchmarks.scoring.intervals import Bootstrap, percentiles
 from oneshot.benchmarks.scoring.measures import (
     ImprovementCurve,
-    PruningCurve,
     checked,
     improvement_curve,
     pruning_curve,
 )
 from oneshot.benchmarks.scoring.predictions import Evaluated, Predicted, as_predicted, mixed_scales
 from oneshot.benchmarks.scoring.protocols import PREDICTED, ScoringProtocol
+from oneshot.benchmarks.scoring.ranks import recommended_weights
+from oneshot.benchmarks.scoring.result import RECOMMENDED, Report, Scores
 from oneshot.benchmarks.table import Benchmark
 
 from oneshot.base.provenance import environment, version
@@ -37,89 +37,6 @@ CURVE_POINTS = 200
 """Of a longer improvement curve a report keeps about so many points, in equal ratios, the last ten all."""
 LEAST = 3
 """Fewer architectures have no ranking."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What one predictor reached; `undefined` says why a measure is nan."""
-
-    name: str
-    measures: dict[str, float]
-    intervals: dict[str, Interval]
-    undefined: dict[str, str]
-    improvement: ImprovementCurve
-    pruning: PruningCurve
-    resampled: dict[str, Array] = field(default_factory=dict, repr=False, compare=False)
-    """Each measure under every resample; those of two predictors are paired."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Measures at the top level, then intervals, reasons and curves, ready for JSON."""
-        curves = {
-            "improvement": _curve(self.improvement, "accuracy", "improvement"),
-            "pruning": _curve(self.pruning, "kendall_tau", "spearman_rho", "pearson_r"),
-        }
-        document = {"name": self.name, **self.measures, "intervals": self.intervals, "undefined": self.undefined}
-        return jsonable({**document, "curves": curves})
-
-
-@dataclass(frozen=True)
-class Report:
-    """Predictions scored against ground truth: `method` beside `baselines` and `ceiling`, and how it was done."""
-
-    protocol: dict[str, Any]
-    method: Scores
-    baselines: tuple[Scores, ...]
-    ceiling: Scores | None
-    predicted: Array = field(repr=False)
-    truth: Array = field(repr=False)
-
-    @property
-    def measures(self) -> dict[str, float]:
-        return self.method.measures
-
-    @property
-    def intervals(self) -> dict[str, Interval]:
-        return self.method.intervals
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What a reader of the numbers must know of the predictions, or of the truth."""
-        return [*self.protocol["predictions"].get("notes", ()), *self.protocol.get("notes", ())]
-
-    @property
-    def everyone(self) -> tuple[Scores, ...]:
-        """Method, baselines and ceiling, in the order of tables and legends."""
-        return (self.method, *self.baselines, *([self.ceiling] if self.ceiling else []))
-
-    @property
-    def predictors(self) -> list[tuple[str, Scores]]:
-        """Everyone beside the name that readers see."""
-        ceiling = [(f"ceiling: {self.ceiling.name}", self.ceiling)] if self.ceiling else []
-        return [(self.method.name, self.method), *((label(each.name), each) for each in self.baselines), *ceiling]
-
-    def __repr__(self) -> str:
-        tau, table = MEASURES["kendall_tau"], self.protocol["benchmark"]["name"]
-        value = in_line(self.measures[tau.name], self.intervals[tau.name])
-        return (
-            f"<Report: {self.method.name} against {self.protocol['truth']} of {table}, {tau.title} {value}, "
-            f"{len(self.truth):,} architectures>"
-        )
-
-    def _repr_html_(self) -> str:
-        rows = [
-            [name, *(compact(each.measures[m.name], each.intervals[m.name]) for m in MAIN)]
-            for name, each in self.predictors
-        ]
-        return html_table(["predictor", *(m.title for m in MAIN)], rows, settings_text(self.protocol))
-
-    def to_dict(self) -> dict[str, Any]:
-        """One JSON document: the method's measures at the top level; undefined numbers are null."""
-        return {
-            **self.method.to_dict(),
-            "baselines": {scores.name: scores.to_dict() for scores in self.baselines},
-            "ceiling": self.ceiling.to_dict() if self.ceiling else None,
-            "protocol": jsonable(self.protocol),
-        }
 
 
 def score(predictions: Predictions, benchmark: Benchmark, **how: Any) -> Report:
@@ -172,18 +89,26 @@ def score_all(
         on_scores(name)
         return Scores(name, measures, intervals, undefined, *curves, resampled)
 
-    trivial = tuple(scores(*each) for each in _facts(table, rows).items()) if baselines else ()
+    free = Trivial.of(table, covered(predicted, rows)) if baselines else Trivial(table, {})
+    columns, alike = free.predictors(rows)
+    trivial = tuple(scores(*each) for each in columns.items())
+    advised = [free.recommended(*each) for each in zip(runs, predicted, strict=True)]
     top = scores(ceiling, _measured(table, ceiling, rows)) if ceiling else None
     common = {
-        **_protocol(table, truth, ceiling, rows, protocol),
+        **_protocol(table, truth, ceiling, rows, protocol, len(_used(table, runs))),
         **({"notes": [f"truth {truth}: {note}"]} if (note := mixed_scales(y)) else {}),
         "best_of_table": best,
+        **({"same_ranking": alike} if alike else {}),
+        **({"recommended": recommended_weights(table.space)} if any(each is not None for each in advised) else {}),
         "intervals": {**bootstrap.protocol(), "confidence": confidence, "seed": seed},
     }
     return [
-        Report({"predictions": _origin(run), **common}, scores(run.label, values[rows]), trivial, top, values[rows], y)
-        for run, values in zip(runs, predicted, strict=True)
-    ]
+        Report(
+            {"predictions": _origin(run), **common}, scores(run.label, values[rows]), trivial, top, values[rows], y,
+            None if advice is None else scores(RECOMMENDED, advice[rows]),
+        )
+        for run, values, advice in zip(runs, predicted, advised, strict=True)
+    ]  # fmt: skip
 
 
 def _in_space(runs: Sequence[Predicted], benchmark: Benchmark) -> Benchmark:
@@ -225,14 +150,15 @@ def _chosen(
     protocol: ScoringProtocol, table: Benchmark, truth: str, runs: Sequence[Predicted], predicted: Sequence[Array]
 ) -> np.ndarray:
     """The rows to score; ValueError where a protocol chooses one that is not predicted."""
-    wanted = protocol.rows(table, table.values(truth))
+    wanted, used = protocol.rows(table, table.values(truth)), _used(table, runs)
     if wanted is None:
-        rows = np.flatnonzero(np.isfinite(predicted).all(0))
+        rows = np.setdiff1d(np.flatnonzero(np.isfinite(predicted).all(0)), used)
         if len(runs) > 1 and len(rows) < LEAST:
             raise ValueError(
                 f"the {len(runs)} files predict {len(rows)} architectures in common, expected at least {LEAST}"
             )
         return rows
+    wanted = np.setdiff1d(wanted, used)
     for run, values in zip(runs, predicted, strict=True):
         missing = wanted[np.isnan(values[wanted])]
         if len(missing):
@@ -244,10 +170,9 @@ def _chosen(
     return wanted
 
 
-def _facts(table: Benchmark, rows: np.ndarray) -> dict[str, Array]:
-    """The trivial predictors of the space."""
-    facts = [table.space.facts(table.space.parse(table.strings[row])) for row in rows]
-    return {name: np.array([fact[name] for fact in facts]) for name in facts[0]}
+def _used(table: Benchmark, runs: Sequence[Predicted]) -> np.ndarray:
+    """The rows whose truth some run knows: they are scored for none."""
+    return np.unique(np.concatenate([table.rows_of(run.used) for run in runs])).astype(np.intp)
 
 
 def _measured(table: Benchmark, column: str, rows: np.ndarray) -> Array:
@@ -267,9 +192,12 @@ def _origin(run: Predicted) -> dict[str, Any]:
 
 
 def _protocol(
-    table: Benchmark, truth: str, ceiling: str | None, rows: np.ndarray, protocol: ScoringProtocol
+    table: Benchmark, truth: str, ceiling: str | None, rows: np.ndarray, protocol: ScoringProtocol, left_out: int
 ) -> dict[str, Any]:
-    """What was compared with what. The architectures are identified by the digest of their sorted strings."""
+    """What was compared with what. The architectures are identified by the digest of their sorted strings.
+
+    `left_out` is how many are not scored because some prediction knows their truth.
+    """
     strings = "\n".join(sorted(table.strings[row] for row in rows))
     return {
         "benchmark": {"name": table.name, "sha256": table.sha256, "space": table.space.name, "rows": len(table)},
@@ -280,19 +208,11 @@ def _protocol(
             "seed": protocol.seed,
             "scored": len(rows),
             "which": "every row of the table" if len(rows) == len(table) else protocol.rule,
+            **({"left_out": left_out} if left_out else {}),
             "sha256": hashlib.sha256(strings.encode()).hexdigest(),
         },
         "environment": {**environment(), "scipy": version("scipy")},
     }
-
-
-def settings_text(protocol: Mapping[str, Any]) -> str:
-    """What was scored against what, in one line."""
-    chosen, table = protocol["architectures"], protocol["benchmark"]["name"]
-    return (
-        f"truth {protocol['truth']} of {table}, protocol {chosen['protocol']}, {chosen['scored']:,} architectures; "
-        f"brackets: {confidence(protocol)} intervals"
-    )
 
 
 def _thinned(curve: ImprovementCurve) -> ImprovementCurve:
@@ -301,7 +221,3 @@ def _thinned(curve: ImprovementCurve) -> ImprovementCurve:
     left = np.geomspace(1, len(curve.remaining), CURVE_POINTS).round().astype(int)
     kept = len(curve.remaining) - np.unique(np.concatenate([left, np.arange(1, 11)]))[::-1]
     return ImprovementCurve(curve.remaining[kept], curve.accuracy[kept], curve.improvement[kept], curve.best)
-
-
-def _curve(curve: ImprovementCurve | PruningCurve, *columns: str) -> dict[str, Any]:
-    return {name: getattr(curve, name) for name in ("remaining", *columns)}

@@ -15,7 +15,7 @@ from oneshot.evaluators.service.comparison import compare
 from oneshot.evaluators.service.failures import Refused
 from oneshot.evaluators.service.limits import Limits
 from oneshot.evaluators.service.metrics import Metrics
-from oneshot.evaluators.service.ranking import Known, Row
+from oneshot.evaluators.service.ranking import Advised, Known, Row
 from oneshot.evaluators.service.schema import record
 from oneshot.evaluators.service.turns import in_turns
 from oneshot.evaluators.store import Stored
@@ -45,6 +45,7 @@ class Service:
         self.batcher.on_pass = self.metrics.passed
         self.known.add(self.known.unseen(store.everything()))
         self._compared: tuple[int, dict[str, Any]] | None = None
+        self._advised: tuple[int, list[Advised]] | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -76,6 +77,13 @@ class Service:
         if self._compared is None or self._compared[0] != len(self.known):
             self._compared = len(self.known), await asyncio.to_thread(compare, self.known)
         return self._compared[1]
+
+    async def advised(self) -> list[Advised]:
+        """All that is known, the recommended first."""
+        if self._advised is None or self._advised[0] != len(self.known):
+            rows = list(self.known.by_text.values())
+            self._advised = len(rows), await asyncio.to_thread(self.known.recommended, rows)
+        return self._advised[1]
 
     def arch(self, asked: Sequence[int] | str, place: int) -> Arch:
         try:

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.responses import FileResponse
@@ -20,6 +20,7 @@ from oneshot.evaluators.service.failures import ENCODE, Refused, response
 from oneshot.evaluators.service.guard import Guard
 from oneshot.evaluators.service.hosts import Hosts
 from oneshot.evaluators.service.limits import Limits
+from oneshot.evaluators.service.ranking import Advised
 from oneshot.evaluators.service.schema import (
     Answer,
     Comparison,
@@ -30,7 +31,7 @@ from oneshot.evaluators.service.schema import (
     Record,
     SpaceModel,
     State,
-    record,
+    ranked,
 )
 from oneshot.evaluators.service.turns import encoded, in_turns
 from oneshot.evaluators.store import Stored
@@ -135,10 +136,14 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
         return response({**document, "protocol": service.store.protocol, "environment": environment(), **known})
 
     @app.get("/v1/ranking", response_model=Ranking, responses=FAILURES, tags=["knowledge"])
-    async def ranking(limit: int = Query(20, ge=1, le=most)) -> Response:
-        """The best predictions known, by falling accuracy."""
-        rows = [record(row, service.known) async for row in in_turns(service.known.best(limit))]
-        known = {"known": len(service.known), "measured": service.known.with_truth}
+    async def ranking(
+        limit: int = Query(20, ge=1, le=most), by: Literal["recommended", "accuracy"] = "recommended"
+    ) -> Response:
+        """The best predictions known: by accuracy's ranks averaged with those of the best count, or by accuracy."""
+        plain = [Advised(row, None, {}) for row in service.known.best(limit)]
+        best = await service.advised() if by == "recommended" else plain
+        rows = [ranked(each, service.known) async for each in in_turns(best[:limit])]
+        known = {"known": len(service.known), "measured": service.known.with_truth, "by": by}
         return await _listed({"model": service.fingerprint, **known}, rows)
 
     @app.get(

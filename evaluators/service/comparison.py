@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from oneshot.benchmarks.scoring.measures import improvement_curve, kendall_tau
-from oneshot.evaluators.service.ranking import Known
+from oneshot.evaluators.service.ranking import Known, Row
 
 POINTS = 1500
 """Points of the scatter; more are thinned evenly by predicted rank."""
@@ -19,7 +19,7 @@ def compare(known: Known) -> dict[str, Any]:
     """The document of `schema.Comparison`; ValueError without ground truth, or with too little of it known."""
     if known.truth is None:
         raise ValueError("this service has no ground truth: start it with --benchmark")
-    _, predicted, truth = known.measured()
+    rows, predicted, truth = known.measured()
     count = len(truth)
     if count < 3:
         raise ValueError(f"expected at least 3 predictions of architectures that were measured, got {count}")
@@ -34,7 +34,16 @@ def compare(known: Known) -> dict[str, Any]:
         "column": f"{table.benchmark.name} {table.truth}",
         "count": count,
         "kendall_tau": tau if math.isfinite(tau) else None,
+        "kendall_tau_recommended": _recommended(known, rows),
         "points": [[round(float(predicted[i]), 4), round(float(truth[i]), 4)] for i in shown],
         "remaining": left.tolist(),
         "improvement": [v if math.isfinite(v) else None for v in improvement],
     }
+
+
+def _recommended(known: Known, rows: list[Row]) -> float | None:
+    """Kendall's tau of what is recommended of these rows."""
+    advised = known.recommended(rows)
+    values = [each.value for each in advised if each.value is not None]
+    tau = kendall_tau(np.array(values), np.array([each.row.truth for each in advised], float)) if values else math.nan
+    return tau if math.isfinite(tau) else None

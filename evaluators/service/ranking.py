@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from oneshot.benchmarks.scoring.ranks import ACCURACY, recommended_weights, shares
 from oneshot.evaluators.base import Prediction
 from oneshot.evaluators.table import TableEvaluator
 
@@ -33,6 +34,19 @@ class Row:
     truth: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Advised:
+    """What is recommended of a row, in percent of the others: the mean of its parts; None where there is no fact."""
+
+    row: Row
+    value: float | None
+    parts: dict[str, float]
+
+    @property
+    def key(self) -> float:
+        return -1.0 if self.value is None else self.value
+
+
 class Known:
     """Predictions by architecture and by rank."""
 
@@ -43,6 +57,7 @@ class Known:
         self._falling: list[tuple[float, str]] = []
         self.with_truth = 0
         """How many of them were measured."""
+        self._facts: dict[Arch, float | None] = {}
 
     def __len__(self) -> int:
         return len(self.by_text)
@@ -60,6 +75,25 @@ class Known:
 
     def best(self, limit: int) -> list[Row]:
         return [self.by_text[text] for _, text in self._falling[:limit]]
+
+    def recommended(self, rows: Sequence[Row]) -> list[Advised]:
+        """Those with a prediction, the recommended first, ranked among each other; any thread may ask."""
+        for row in rows:
+            if row.arch not in self._facts:
+                self._facts[row.arch] = self.space.facts(row.arch).get(self.space.baseline)
+        known = [row for row in rows if row.prediction.error is None]
+        counts = [self._facts[row.arch] for row in known]
+        if not known or any(count is None for count in counts) or len(set(counts)) == 1:
+            return [Advised(row, None, {}) for row in sorted(known, key=lambda r: (-r.prediction.accuracy, r.text))]
+        parts = {ACCURACY: [row.prediction.accuracy for row in known], self.space.baseline: counts}
+        percent = {name: 100 * shares(np.array(values, float)) for name, values in parts.items()}
+        weights = recommended_weights(self.space)
+        value = np.sum([weights[name] * percent[name] for name in weights], axis=0) / sum(weights.values())
+        found = [
+            Advised(row, float(value[i]), {name: float(each[i]) for name, each in percent.items()})
+            for i, row in enumerate(known)
+        ]
+        return sorted(found, key=lambda each: (-each.key, -each.row.prediction.accuracy, each.row.text))
 
     def rows(self, archs: Sequence[Arch], values: Sequence[Prediction]) -> list[Row]:
         """The rows of new predictions; changes nothing, so that any thread may make them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
-from oneshot.evaluators.service.ranking import Known, Row, interval
+from oneshot.evaluators.service.ranking import Advised, Known, Row, interval
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 Architecture = Annotated[
@@ -38,6 +38,13 @@ class Record(BaseModel):
     truth: float | None = Field(description="the measured accuracy in percent, of a service with a benchmark")
 
 
+class Ranked(Record):
+    """A prediction beside what is recommended of it."""
+
+    recommended: float | None = Field(description="mean of the parts; None by accuracy, and in a space without facts")
+    parts: dict[str, float] = Field(description="percent of the known predictions that are below, ties counted half")
+
+
 class Unpredicted(BaseModel):
     """What stands in the place of an architecture that nothing can be predicted of."""
 
@@ -55,12 +62,13 @@ class Answer(BaseModel):
 
 
 class Ranking(BaseModel):
-    """The best known predictions; of all that are known so many were measured."""
+    """The best known predictions, by what is recommended or by accuracy; so many of all known were measured."""
 
     model: str
     known: int
     measured: int
-    predictions: list[Record]
+    by: str
+    predictions: list[Ranked]
 
 
 class DecisionModel(BaseModel):
@@ -148,6 +156,7 @@ class Comparison(BaseModel):
     column: str
     count: int
     kendall_tau: float | None
+    kendall_tau_recommended: float | None = Field(description="of what is recommended; None where that is nothing else")
     points: list[Pair]
     remaining: list[int]
     improvement: list[float | None]
@@ -187,3 +196,8 @@ def record(row: Row, known: Known) -> dict[str, Any]:
         "better_than": known.lower(value.accuracy),
         "truth": row.truth,
     }
+
+
+def ranked(advised: Advised, known: Known) -> dict[str, Any]:
+    """`Ranked` as a plain dictionary."""
+    return {**record(advised.row, known), "recommended": advised.value, "parts": advised.parts}

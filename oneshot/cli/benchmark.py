@@ -62,6 +62,8 @@ def create(argv: Sequence[str]) -> None:
     to.add_argument("--config-file", action="config", help="a YAML or JSON file of these options")
     to.add_argument("--sample", type=int, default=300, help="this many different random architectures")
     to.add_argument("--all", action="store_true", help="every architecture of the space")
+    files = "these architectures: a text file with a string a line, or a table with the column arch"
+    to.add_argument("--from", dest="source", type=Path | None, default=None, help=files)
     to.add_argument("--sample-seed", type=int, default=0, help="of --sample")
     to.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
     of_supernets = ("method", "sampler", "context", "seed", "arch", "init_from")
@@ -76,6 +78,7 @@ def create(argv: Sequence[str]) -> None:
     from oneshot.base.progress import Progress
     from oneshot.base.provenance import environment
     from oneshot.benchmarks.custom import create as create_table
+    from oneshot.benchmarks.scoring.predictions import read_archs
     from oneshot.cli.machine import joined
     from oneshot.evaluators.standalone import Standalone
     from oneshot.samplers.uniform import distinct, every
@@ -86,7 +89,12 @@ def create(argv: Sequence[str]) -> None:
         raise ValueError(f"--sample must be at least 1, got {args.sample}")
     config, recipe = configuration_of(args)
     space = config.search_space
-    archs = every(space) if args.all else distinct(space, args.sample, np.random.default_rng(args.sample_seed))
+    if args.source is not None and args.all:
+        raise ValueError("say which architectures: --all, or --from FILE (one of these)")
+    if args.source is not None:
+        archs = list(dict.fromkeys(space.parse(text) for text in read_archs(args.source)))
+    else:
+        archs = every(space) if args.all else distinct(space, args.sample, np.random.default_rng(args.sample_seed))
     seeds = list(dict.fromkeys(args.seeds))
     command = "oneshot benchmark create " + " ".join(argv)
     prefix = Path(config.dataset).stem

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from oneshot.cli import advice
 from oneshot.cli.address import add_token, connected
 from oneshot.cli.evaluator import TOGETHER
 from oneshot.cli.machine import add_cluster, add_machine, joined
@@ -29,17 +30,22 @@ def main(argv: Sequence[str]) -> None:
 
     service = connected(args, argv)
     with writing(args.out) if args.out is not None else nullcontext():
-        predictions = _predicted(args, service)
+        predictions, told = _predicted(args, service)
         if args.out is not None:
             predictions.save(args.out)
     if args.json:
-        print_json(predictions.document())
+        print_json({**predictions.document(), **told.document()})
+    elif told.table is not None:
+        print_table(*told.table)
+        if args.out is not None:
+            print(f"{args.out}: {len(predictions) - len(predictions.failures)} predictions")
     else:
         _show(predictions, args)
     predictions.check()  # after all was written
 
 
-def _predicted(args: Any, service: RemoteEvaluator | None) -> Predictions:
+def _predicted(args: Any, service: RemoteEvaluator | None) -> tuple[Predictions, advice.Told]:
+    """The predictions, and what is said of them together."""
     from oneshot.evaluators.supernet import of_folder
     from oneshot.runs.folder import RunFolder
 
@@ -54,7 +60,8 @@ def _predicted(args: Any, service: RemoteEvaluator | None) -> Predictions:
         else:
             evaluator = service
         kept = _kept(args, evaluator)
-        return _best(args, evaluator, kept, archs) if args.top else _all(evaluator, kept, archs)
+        found = _best(args, evaluator, kept, archs) if args.top else _all(evaluator, kept, archs)
+        return advice.of(args, found, lambda: kept)
 
 
 def _all(evaluator: Evaluator, kept: Stored | RemoteEvaluator, archs: Sequence[Arch]) -> Predictions:
@@ -79,25 +86,29 @@ def _best(args: Any, evaluator: Evaluator, stored: Stored | RemoteEvaluator, arc
     """The --top best; all that saw every image are kept, as predictions like any other."""
     from oneshot.base.progress import Progress
     from oneshot.evaluators.base import Seen
-    from oneshot.evaluators.racing import race, ranked
+    from oneshot.evaluators.racing import race, ranked, ranked_with
     from oneshot.evaluators.store import Stored
     from oneshot.evaluators.supernet import Slices, SupernetEvaluator
 
     if not isinstance(evaluator, SupernetEvaluator) or not isinstance(stored, Stored):
         raise TypeError(f"--top needs the network of a run folder, got {type(evaluator).__name__}")
     space, slices, found = evaluator.space, Slices(evaluator), stored.known(archs)
+    counts = advice.counts(args, space, archs)
     if len(found) == len(set(archs)):  # all were predicted before
-        return _of_best(space, ranked(space, found)[: args.top], found, evaluator.protocol)
+        order = ranked(space, found) if counts is None else ranked_with(space, found, counts)
+        return _of_best(space, order[: args.top], found, evaluator.protocol)
 
     def look(part: Sequence[Arch], images: slice) -> Seen:
         with Progress(f"images {images.start} to {images.stop}", len(part), "architectures") as progress:
             evaluator.on_progress = progress.advance
             return slices(part, images)
 
-    run = race(look, space, archs, args.top, len(evaluator.valid), args.batch_size, args.confidence, evaluator.labels)
+    images, labels = len(evaluator.valid), evaluator.labels
+    run = race(look, space, archs, args.top, images, args.batch_size, args.confidence, labels, counts)
     stored.keep(list(run.finished), list(run.finished.values()))
     rounds = [{"images": images, "architectures": count} for images, count in run.rounds]
     protocol = {"top": args.top, "of": len(set(archs)), "confidence": args.confidence, "rounds": rounds}
+    protocol |= {} if counts is None else {"by": "recommended"}
     return _of_best(space, run.best, run.finished, {**evaluator.protocol, "race": protocol})
 
 
@@ -133,7 +144,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--images", type=int, default=0, help="validate on the first so many validation images, 0 for all")
     top = "only so many, the best; the others are dropped as soon as they cannot be among them; 0 for all"
     to.add_argument("--top", type=int, default=0, help=top)
-    surely = "probability that --top names the same architectures as validating all on every image"
+    surely = "probability that each of the --top best sees every image, as if all were validated on every image"
     to.add_argument("--confidence", type=float, default=0.95, help=surely)
     together = "architectures in one pass, which share common work; auto: up to 128, as --memory allows"
     to.add_argument("--together", type=int | Literal["auto"], default="auto", help=together)
@@ -143,6 +154,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--out", type=Path | None, default=None, help="write .parquet, .json or .csv")
     to.add_argument("--json", action="store_true", help="print one JSON document")
     to.add_argument("--show", type=int, default=20, help="rows of the printed table")
+    advice.add_options(to)
     add_token(to)
     add_cluster(to)
     add_accept_data(to)
@@ -152,6 +164,7 @@ def _arguments(argv: Sequence[str]) -> Any:
         raise ValueError(f"--top must be at least 1, or 0 for all, got {args.top}")
     if args.top and args.cluster:
         raise ValueError("--top needs the network of a run folder here, without --cluster")
+    advice.check(args)
     if args.out is not None and not args.out.parent.is_dir():
         raise FileNotFoundError(f"--out: {args.out.parent} is no folder")
     return args
@@ -171,7 +184,7 @@ def _show(predictions: Predictions, args: Any) -> None:
         for r in ranked
     ]
     heads = ("architecture", "accuracy %", *(["balanced %"] if balanced else []), "loss")
-    print_table(f"{len(rows)} predictions, the best first", heads, rows[: args.show])
+    print_table(f"{len(rows)} predictions, the most accurate first", heads, rows[: args.show])
     if args.out is not None:
         print(f"{args.out}: {len(rows)} predictions")
 

@@ -15,8 +15,9 @@ from oneshot.cli.consistency import ranked_by
 from oneshot.cli.options import parser, print_json, print_rich
 
 if TYPE_CHECKING:
+    from oneshot.benchmarks.scoring.features import Given
     from oneshot.benchmarks.scoring.predictions import Predicted
-    from oneshot.benchmarks.scoring.score import Report
+    from oneshot.benchmarks.scoring.result import Report
     from oneshot.benchmarks.table import Benchmark
 
 EXAMPLE = "oneshot score predictions.parquet --benchmark nasbench201 --truth cifar10_test_200 --out report"
@@ -48,7 +49,7 @@ def _score(args: Any) -> None:
     methods = read_methods(args.predictions, ranked_by(args), args.arch_column)
     if not methods:
         raise ValueError("expected at least one file of predictions, or --list FILE to write what to predict")
-    methods, origins = _with_processed(methods, args.post, benchmark)
+    methods, origins = _with_processed(methods, args.post, benchmark, _given(args, benchmark, truth))
     how = {"protocol": protocol, "truth": truth, "ceiling": args.ceiling, "seed": args.seed}
     reports = _scored(methods, benchmark, bootstraps=args.bootstraps, baselines=not args.no_baselines, **how)
     if args.compare or sum(map(len, reports.values())) > 1:
@@ -80,8 +81,14 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--accuracy-column", type=str | None, default=None, help=called)
     called = "what the column of architectures is called in the files, if not arch"
     to.add_argument("--arch-column", type=str | None, default=None, help=called)
-    post = "also score these post-processings: isomorphs, ensemble, fuse:params, or several joined by +"
+    post = (
+        "also score these post-processings: isomorphs, ensemble, loss, fuse:live_parameters, ranks:accuracy=2,loss "
+        "(weighted mean of ranks), correct:50 (a regression on so many truths, which are not scored), or several "
+        "joined by +; what is recommended is shown anyhow"
+    )
     to.add_argument("--post", type=str, nargs="+", default=[], help=post)
+    scores = "NAME=FILE: scores of other evaluators that ranks: and correct: may use, files like those of predictions"
+    to.add_argument("--scores", type=str, nargs="+", default=[], help=scores)
     to.add_argument("--compare", action="store_true", help="paired differences, for a single method to the baselines")
     to.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     to.add_argument("--bootstraps", type=int, default=1000, help="resamples of the bootstrap")
@@ -102,8 +109,18 @@ def _list(benchmark: Benchmark, rows: Any, path: Path) -> None:
     print(f"{path}: {len(rows):,} architectures")
 
 
+def _given(args: Any, benchmark: Benchmark, truth: str) -> Given:
+    """What post-processings may use: scores from files, and the table's truth."""
+    from oneshot.benchmarks.scoring.features import Given, read_scores
+
+    def known(strings: Sequence[str]) -> Any:
+        return benchmark.values(truth)[benchmark.rows_of(strings)]
+
+    return Given(read_scores(args.scores, args.arch_column), known, args.seed)
+
+
 def _with_processed(
-    methods: dict[str, list[Predicted]], posts: Sequence[str], benchmark: Benchmark
+    methods: dict[str, list[Predicted]], posts: Sequence[str], benchmark: Benchmark, given: Given
 ) -> tuple[dict[str, list[Predicted]], dict[str, str]]:
     """The methods, each followed by its post-processings, and of which method each of these was made."""
     from dataclasses import replace
@@ -118,7 +135,7 @@ def _with_processed(
         space = SPACES[runs[0].space] if runs[0].space else benchmark.space
         for post in posts:
             title = f"{name} + {post}"
-            processed = post_named(post)(runs, space)
+            processed = post_named(post, given)(runs, space)
             found[title] = [replace(processed[0], name=title)] if len(processed) == 1 else processed
             origins[title] = name
     return found, origins
@@ -130,7 +147,7 @@ def _scored(methods: dict[str, list[Predicted]], benchmark: Benchmark, **how: An
 
     runs = [run for each in methods.values() for run in each]
     facts = benchmark.space.facts(benchmark.space.parse(benchmark.strings[0])) if how["baselines"] else ()
-    with Progress("score", len(runs) + len(facts) + 1, "predictors") as progress:
+    with Progress("score", 2 * len(runs) + len(facts) + 1, "predictors") as progress:
         reports = iter(score_all(runs, benchmark, on_scores=lambda name: progress.advance(), **how))
     return {name: [next(reports) for _ in each] for name, each in methods.items()}
 

@@ -8,10 +8,10 @@ from oneshot.spaces import darts
 from oneshot.spaces.fairnas import ALL as FAIRNAS
 from oneshot.spaces.nasbench101 import ALL as NASBENCH101
 from oneshot.spaces.nasbench201 import ALL, CONV, NO_ZERO
+from oneshot.spaces.nasbench201_subsets import ANY as NASBENCH201_ANY
 from oneshot.spaces.nasbench201_subsets import SUBSETS as NASBENCH201_SUBSETS
 from oneshot.spaces.nasnet import ALL as NASNET
 from oneshot.spaces.shufflenet import ALL as SHUFFLENET
-from oneshot.spaces.subsets import Subsets
 
 for space in (ALL, NO_ZERO, CONV):
     register_space(space, "oneshot.supernets.nasbench201:NasBench201Skeleton")
@@ -19,7 +19,7 @@ register_space(NASBENCH101, "oneshot.supernets.nasbench101:NasBench101Skeleton")
 register_space(FAIRNAS, "oneshot.supernets.fairnas:FairNasSkeleton")
 register_space(SHUFFLENET, "oneshot.supernets.shufflenet:ShuffleNetSkeleton")
 register_space(NASNET, "oneshot.supernets.nasnet:NasNetSkeleton")
-for space in (Subsets.of(ALL, "nasbench201-any"), NASBENCH201_SUBSETS):
+for space in (NASBENCH201_ANY, NASBENCH201_SUBSETS):
     register_space(space, "oneshot.supernets.nasbench201:NasBench201Skeleton")
 for space in (darts.EXTENDED_SUBSETS, darts.SUBSETS, darts.EXTENDED_ALL, darts.ALL):
     register_space(space, "oneshot.supernets.darts:DartsSkeleton")

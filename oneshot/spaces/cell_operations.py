@@ -13,7 +13,8 @@ FULL = {"conv_1x1": 1, "conv_3x3": 3}
 """Kernel of a convolution."""
 FACTORED = {"conv_3x1_1x3": 3, "conv_5x1_1x5": 5, "conv_7x1_1x7": 7}
 """k of a convolution 1 x k and one k x 1 behind it."""
-CONVOLUTIONS = (*SEPARABLE, *FULL, *FACTORED)
+CONVOLUTIONS = {**{name: kernel for name, (kernel, _) in SEPARABLE.items()}, **FULL, **dict.fromkeys(FACTORED, 0)}
+"""Kernel of each convolution that is square, 0 of one that is not."""
 
 VAENAS = (NONE, AVERAGE, MAXIMUM, SKIP, SEP3, SEP5, SEP7, DIL3)
 """Of VAENAS, appendix A.4."""
@@ -74,6 +75,21 @@ def cost(
         before, last, side = last, len(NODES) * width, after
     classifier = last * classes + classes
     return Cost(params + classifier, (multiplies + classifier) / 1e6)
+
+
+def depth(connections: Connections, cells: int = 6) -> int:
+    """The most operations but skips on a way through the network of `cost`; -1 where there is no way."""
+    gives = [0, 0]
+    runs = live_edges([bool(operations) for operations in connections], cells)
+    for reduces, live in zip(layout(cells), runs, strict=True):
+        own: Connections = tuple(of_kind(connections, reduces))
+        reached: dict[int, int] = {**dict(zip(INPUTS, gives[-2:], strict=True))}
+        for edge in live:
+            source, target = EDGES[edge]
+            longest = reached[source] + any(operation != SKIP for operation in own[edge])
+            reached[target] = max(reached.get(target, 0), longest)
+        gives.append(max((reached[node] for node in NODES if node in reached), default=-1))
+    return gives[-1]
 
 
 def _stem(stem: str, channels: int, side: int) -> tuple[int, int, int, int, int]:

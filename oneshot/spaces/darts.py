@@ -93,6 +93,8 @@ class CellSubsets(Subsets):
     Strings and genotypes are those of cells; an edge may be named several times.
     """
 
+    baseline: ClassVar[str] = "live_parameters"
+
     def parse(self, text: str) -> Arch:
         if is_genotype(text):
             return self.of_options(read_genotype(text), text)

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from itertools import product
 from typing import ClassVar
 
-from oneshot.cost import Cost
+from oneshot.cost import Cost, live_facts
 from oneshot.space import Arch, Decision, Graph, Space
 from oneshot.spaces.nasbench101_cell import (
     CONV3,
@@ -34,7 +34,8 @@ OUTPUT_BITS = len(EDGES) - INNER - 1
 
 EDGE_OPTIONS = ("absent", "present")
 LABELS = range(len(OPERATIONS))
-KERNEL_PIXELS = (9, 1, 0)  # of each label
+KERNELS = (3, 1, 0)  # of each label's convolution, 0 for none
+KERNEL_PIXELS = tuple(kernel**2 for kernel in KERNELS)
 STACKS = 3
 
 Terms = tuple[int, tuple[list[int], ...]]  # what a graph always adds, and what each operation adds at each inner vertex
@@ -48,6 +49,7 @@ class NasBench101(Space):
     vertices without any edge are left out. As in the official API, the limit on edges is on those that are connected.
     """
 
+    baseline: ClassVar[str] = "live_parameters"
     encoding: ClassVar[str] = "oneshot.samplers.exact_edges:ExactEdges"
     variation: ClassVar[str] = "oneshot.search.nasbench101:EdgeSwaps"
 
@@ -144,12 +146,11 @@ class NasBench101(Space):
         return {"cell": edges}
 
     def facts(self, arch: Arch) -> dict[str, float]:
+        """All is live: a cell is what is left without the parts that are not connected."""
         cell = self.cell(arch)
-        return {
-            "parameters": float(cost(cell).params),
-            "convolutions": float(sum(KERNEL_PIXELS[label] > 0 for label in cell.operations)),
-            "convolutions_3x3": float(cell.operations.count(0)),
-        }
+        whole = cost(cell)
+        kernels = (KERNELS[label] for label in cell.operations if KERNELS[label])
+        return live_facts(whole, whole, kernels, depth(cell.bits, cell.vertices))
 
     def cost(self, arch: Arch, **size: int) -> Cost:
         """That of the stand-alone network of the canonical cell, whose parameters the official files hold."""
@@ -200,6 +201,15 @@ def vertex_channels(bits: int, vertices: int, width: int) -> tuple[int, ...]:
         for a in set(sources(bits, b)) - {0, *last}:
             channels[a] = max(channels[a], channels[b])
     return tuple(channels.values())
+
+
+@lru_cache(maxsize=1 << 14)
+def depth(bits: int, vertices: int) -> int:
+    """The inner vertices on the longest path from input to output of a pruned graph."""
+    longest = [0] * vertices
+    for b in range(1, vertices):
+        longest[b] = max(longest[a] for a in sources(bits, b)) + 1
+    return longest[-1] - 1
 
 
 def cost(cell: Cell, channels: int = 128, modules: int = 3, classes: int = 10, image_size: int = 32) -> Cost:

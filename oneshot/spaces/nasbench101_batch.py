@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 
 from oneshot.space import Arch
-from oneshot.spaces.nasbench101 import ALL, EDGES, OUTPUT_BITS, NasBench101, terms
+from oneshot.spaces.nasbench101 import ALL, EDGES, OUTPUT_BITS, NasBench101, depth, terms
 from oneshot.spaces.nasbench101_cell import (
     INNER,
     INPUT,
@@ -188,10 +188,17 @@ class Cells:
 
     def facts(self) -> dict[str, np.ndarray]:
         """`NasBench101.facts` of every cell."""
+        params_N, mflops_N = self.costs()
+        depth_N = np.empty(len(self))
+        for rows, bits, v in self.graphs:
+            depth_N[rows] = depth(bits, v)
+        found = {"parameters": params_N.astype(float), "multiply_adds": mflops_N}
         return {
-            "parameters": self.costs()[0].astype(float),
+            **found,
+            **{f"live_{name}": values for name, values in found.items()},
             "convolutions": ((self.labels_N5 == 0) | (self.labels_N5 == 1)).sum(axis=1).astype(float),
             "convolutions_3x3": (self.labels_N5 == 0).sum(axis=1).astype(float),
+            "live_depth": depth_N,
         }
 
     @cached_property

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise, product
 from typing import ClassVar
 
-from oneshot.cost import Cost
+from oneshot.cost import Cost, live_facts
 from oneshot.space import Arch, Decision, Graph, Space
 
 NONE, SKIP, CONV1, CONV3, POOL = OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-KERNEL_PIXELS = {CONV1: 1, CONV3: 9}
+KERNELS = {CONV1: 1, CONV3: 3}
+KERNEL_PIXELS = {operation: kernel**2 for operation, kernel in KERNELS.items()}
 CONVOLUTIONS = tuple(KERNEL_PIXELS)
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -34,6 +35,7 @@ class NasBench201(Space):
     """Cells with the given options on each edge; strings are `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`."""
 
     zero: ClassVar[str | None] = NONE
+    baseline: ClassVar[str] = "live_parameters"
 
     def __post_init__(self) -> None:
         unknown = {option for decision in self.decisions for option in decision.options} - set(OPERATIONS)
@@ -81,13 +83,7 @@ class NasBench201(Space):
 
     def facts(self, arch: Arch) -> dict[str, float]:
         operations = self.operations(arch)
-        live = live_convolutions(operations)
-        params = cost(operations).params
-        return {
-            "parameters": float(params),
-            "convolutions": float(sum(o in CONVOLUTIONS for o in operations)),
-            "live_path_convolutions": (-1.0 if live is None else live) + params / 1e9,  # ties broken by parameters
-        }
+        return facts(operations, cost(operations), (o for o in operations if o in CONVOLUTIONS), live_cost(operations))
 
     def cost(self, arch: Arch, **size: int) -> Cost:
         """That of the stand-alone network, see `cost`."""
@@ -110,10 +106,29 @@ def live_edges(operations: Operations) -> frozenset[int]:
     return frozenset(edge for path in live for edge in path)
 
 
+def longest(operations: Operations, counts: Container[str]) -> int | None:
+    """The most of these operations on any live input-output path; None where there is no such path."""
+    live = (path for path in PATHS if all(operations[edge] != NONE for edge in path))
+    return max((sum(operations[edge] in counts for edge in path) for path in live), default=None)
+
+
 def live_convolutions(operations: Operations) -> int | None:
     """The most convolutions on any live input-output path; None where there is no such path."""
-    live = (path for path in PATHS if all(operations[edge] != NONE for edge in path))
-    return max((sum(operations[edge] in CONVOLUTIONS for edge in path) for path in live), default=None)
+    return longest(operations, CONVOLUTIONS)
+
+
+def live_cost(operations: Operations) -> Cost:
+    """That of the stand-alone network without the edges that lie on no way from input to output."""
+    return cost(tuple(operations[edge] for edge in sorted(live_edges(operations))))
+
+
+def facts(operations: Operations, whole: Cost, convolutions: Iterable[str], live: Cost) -> dict[str, float]:
+    """Of a cell, whose paths are those of `operations`, one on each edge."""
+    most, depth = longest(operations, CONVOLUTIONS), longest(operations, (*CONVOLUTIONS, POOL))
+    return {
+        **live_facts(whole, live, (KERNELS[o] for o in convolutions), -1 if depth is None else depth),
+        "live_path_convolutions": (-1.0 if most is None else most) + whole.params / 1e9,  # ties broken by parameters
+    }
 
 
 def cost(operations: Operations, channels: int = 16, cells: int = 5, classes: int = 10, image_size: int = 32) -> Cost:

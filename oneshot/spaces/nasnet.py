@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from oneshot.cost import Cost
+from oneshot.cost import Cost, live_facts
 from oneshot.space import Arch, Decision, Graph, Space
-from oneshot.spaces.cell_operations import CONVOLUTIONS, KNOWN, VAENAS, cost
+from oneshot.spaces.cell_operations import CONVOLUTIONS, KNOWN, VAENAS, cost, depth
 from oneshot.spaces.cells import (
     EDGES,
     KINDS,
@@ -37,6 +37,7 @@ class NasNet(Space):
     """
 
     zero: ClassVar[str | None] = NONE
+    baseline: ClassVar[str] = "live_parameters"
 
     def __post_init__(self) -> None:
         unknown = {option for decision in self.decisions for option in decision.options} - set(KNOWN)
@@ -116,15 +117,12 @@ def graphs(options: Sequence[Sequence[str]]) -> dict[str, Graph]:
 
 
 def facts(connections: Connections, found: Cost) -> dict[str, float]:
-    """Parameters, multiply-adds, and convolutions on live edges, each operation counted once."""
+    """All is live, as `cost` counts what runs; convolutions on live edges of the two cells, each counted once."""
     live = (
         connections[edge + len(EDGES) * kind] for kind, edges in enumerate(live_cells(connections)) for edge in edges
     )
-    return {
-        "parameters": float(found.params),
-        "multiply_adds": found.mflops,
-        "convolutions": float(sum(operation in CONVOLUTIONS for operations in live for operation in operations)),
-    }
+    kernels = (CONVOLUTIONS[operation] for operations in live for operation in operations if operation in CONVOLUTIONS)
+    return live_facts(found, found, kernels, depth(connections))
 
 
 def nasnet(options: tuple[str, ...] = VAENAS, name: str = "nasnet") -> NasNet:

@@ -84,6 +84,13 @@ class SpaceContract:
     def test_facts_have_the_same_names_everywhere(self, space: Space) -> None:
         assert len({tuple(space.facts(arch)) for arch in some(space)}) == 1
 
+    def test_what_is_live_is_no_more_than_all(self, space: Space) -> None:
+        """And what predictions are averaged with is a fact, of a space that has facts."""
+        for facts in map(space.facts, some(space, 10)):
+            assert not facts or space.baseline in facts
+            for name in ("parameters", "multiply_adds"):
+                assert facts.get(f"live_{name}", 0.0) <= facts.get(name, 0.0)
+
     @pytest.mark.parametrize("odd", [(), (0,), (-1,) * 99, (99,) * 6, "abcdef", (0.5,) * 6])
     def test_no_architecture(self, space: Space, odd: tuple) -> None:
         assert not space.allows(odd)

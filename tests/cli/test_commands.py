@@ -151,12 +151,14 @@ def test_score_compares_methods_and_seeds(
     words = f"score good={files['good-0']},{files['good-1']} bad={files['bad']} {DIGITS} --post isomorphs"
     assert oneshot(f"{words} --json --out {tmp_path / 'report'}") == 0
     document = json.loads(capsys.readouterr().out)
-    first, likewise, gain, *_ = document["differences"]
+    _, first, likewise, advised, gain, *_ = document["differences"]
+    assert advised["names"] == ["good + recommended", "good"]
     assert (first["names"], first["runs"], first["better"]["kendall_tau"]) == (["good", "bad"], [2, 1], "good")
     assert first["over"] == "architectures and seeds"
     assert likewise["names"] == ["good + isomorphs", "bad + isomorphs"]
     assert gain["names"] == ["good + isomorphs", "good"]
-    assert [*document["methods"]][:4] == ["good", "good + isomorphs", "bad", "bad + isomorphs"]
+    names = [f"{name}{post}" for name in ("good", "bad") for post in (" + recommended", "", " + isomorphs")]
+    assert [*document["methods"]][:6] == names
     posts = [run["protocol"].get("post") for run in document["protocol"]["methods"]["good + isomorphs"]]
     assert [post[0]["name"] for post in posts] == ["isomorphs", "isomorphs"]
     assert json.loads((tmp_path / "report" / "comparison.json").read_text()) == document
@@ -193,7 +195,9 @@ def test_score_of_a_single_seed_fits_the_terminal(files: dict[str, str], capsys:
     assert max(map(len, out.splitlines()[:-1])) <= 100
     assert oneshot(f"score {files['half']} {DIGITS} --compare --json") == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["differences"][0]["names"] == ["half", "parameters"]
+    names = [difference["names"] for difference in document["differences"]]
+    assert names[:2] == [["half + recommended", "half"], ["half + recommended", "parameters"]]
+    assert ["half", "live_parameters"] in names
 
 
 @pytest.mark.parametrize(
@@ -336,7 +340,10 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[2] for line in out.splitlines() if line.startswith("$ ")] == ["train", "predict", "score"]
     assert "Kendall's tau" in out
     report = json.loads((tmp_path / "demo" / "report" / "report.json").read_text())
-    assert {"parameters", "live_path_convolutions"} <= {*report["baselines"]}
+    assert {"parameters", "live_parameters", "live_path_convolutions"} <= {*report["baselines"]}
+    assert report["recommended"]["kendall_tau"] is not None
+    assert "the recommended first" in out
+    assert "recommended" in out[out.index("$ oneshot score") :]
     assert report["ceiling"]["kendall_tau"] > 0.7
 
 
@@ -350,15 +357,52 @@ def test_predict_top(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
     whole = predicted("", "whole.sqlite")
     best = sorted(whole["predictions"], key=lambda row: (-row["accuracy"], row["loss"], row["arch"]))[:3]
-    raced = predicted("--top 3 --confidence .9", "raced.sqlite")
+    raced = predicted("--top 3 --confidence .9 --by accuracy", "raced.sqlite")
     assert raced["predictions"] == best
     told = raced["protocol"].pop("race")
     assert (told["top"], told["of"], told["confidence"]) == (3, 20, 0.9)
     assert told["rounds"][0] == {"images": 32, "architectures": 20}
     assert sum(part["images"] for part in told["rounds"]) == best[0]["images"]
     assert raced["protocol"] == whole["protocol"]
-    again = predicted("--top 3", "whole.sqlite")
+    advised = [row["arch"] for row in whole["recommended"]["ranking"]]
+    assert sorted(advised) == sorted(row["arch"] for row in whole["predictions"])
+    assert [row["arch"] for row in predicted("--top 3", "whole.sqlite")["predictions"]] == advised[:3]
+    raced = predicted("--top 3", "raced-2.sqlite")
+    assert raced["protocol"]["race"]["by"] == "recommended"
+    assert len({row["arch"] for row in raced["predictions"]} & {*advised[:3]}) >= 2
+    assert [row["arch"] for row in raced["recommended"]["ranking"]] == [row["arch"] for row in raced["predictions"]]
+    again = predicted("--top 3 --by accuracy", "whole.sqlite")
     assert (again["predictions"], again["protocol"]) == (best, whole["protocol"])
     fails(capsys, f"predict {run} --sample 3 --top -1", "--top must be at least 1, or 0 for all, got -1")
     fails(capsys, f"predict {run} --sample 3 --top 1 --confidence 1", "a confidence between 0 and 1, got 1 and 1")
     fails(capsys, f"predict {run} --sample 3 --together 0", "together must be at least 1, got 0")
+
+
+def test_predict_corrected_by_few_truths(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from oneshot.benchmarks.table import find_table, write
+
+    table = find_table("nasbench201-digits")
+    for count in (5, 40):
+        truth = table.values("digits_test")[:count]
+        write(tmp_path / f"few{count}.parquet", table.archs[:count], {"digits_test": truth}, table.space, {})
+    few = f"predict {run} --sample 90 --images 64 --batch-norm batch"
+    out = f"--correct-with {tmp_path / 'few40.parquet'} --next 4 --next-out {tmp_path / 'next.txt'}"
+    assert oneshot(f"{few} {out} --json --out {tmp_path / 'c.parquet'}") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["protocol"]["evaluator"] == "corrected"
+    assert document["protocol"]["truths"]["truth"] == "digits_test"
+    corrected = document["corrected"]
+    assert [row["accuracy"] for row in corrected] == sorted((row["accuracy"] for row in corrected), reverse=True)
+    assert all(low is None or low <= row["accuracy"] <= high for row in corrected for low, high in [row["interval"]])
+    assert len(pd.read_parquet(tmp_path / "c.parquet")) == 90
+    following = (tmp_path / "next.txt").read_text().split("\n")[:-1]
+    assert len({*following} - {*table.strings[:40]}) == 4
+    assert oneshot(f"{few} {out}") == 0
+    assert "the best first: corrected by" in capsys.readouterr().out
+    assert oneshot(f"{few} --next 3 --next-out {tmp_path / 'first.txt'}") == 0
+    assert "the recommended first" in capsys.readouterr().out
+    assert len((tmp_path / "first.txt").read_text().splitlines()) == 3
+    fails(capsys, f"{few} --correct-with {tmp_path / 'few5.parquet'}", "takes at least", "truths", "got 5")
+    fails(capsys, f"{few} --correct-with {tmp_path / 'few40.parquet'} --top 3", "without --top")
+    fails(capsys, f"{few} --truth digits_test", "--truth needs --correct-with TABLE")
+    fails(capsys, f"{few} --next 3", "--next N, at least 1, together with --next-out FILE")

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from oneshot.benchmarks.scoring.ranks import shares
 from oneshot.evaluators import racing
 from oneshot.evaluators.base import Prediction, Seen
-from oneshot.evaluators.racing import Race, margin, race, ranked, slices
+from oneshot.evaluators.racing import Race, margin, race, ranked, ranked_with, slices
 from scipy.special import expit
 from scipy.stats import hypergeom
 
@@ -141,3 +142,31 @@ def test_bad_input(keep: int, confidence: float, first: int, message: str) -> No
     contest = Contest(answers(np.random.default_rng(3), 3, 120, 1.0))
     with pytest.raises(ValueError, match=message):
         race(contest, ALL, ARCHS[:3], keep, 120, first, confidence)
+
+
+@pytest.mark.parametrize("keep", [1, 5, 10])
+def test_a_race_by_what_is_recommended_names_the_same_as_showing_all(keep: int) -> None:
+    """And asks for fewer images than that."""
+    rng = np.random.default_rng(4)
+    contest = Contest(answers(rng, 200, 2000, 1.0))
+    counts = {arch: float(rng.integers(0, 40)) for arch in ARCHS}
+    whole = contest.whole
+    best = ranked_with(ALL, whole, counts)[:keep]
+    pairs = np.array([(whole[arch].accuracy, counts[arch]) for arch in ARCHS[:200]])
+    value = shares(pairs[:, 0]) + shares(pairs[:, 1])
+    assert value[ARCHS.index(best[0])] == value.max()
+    contest.asked.clear()
+    found = race(contest, ALL, ARCHS[:200], keep, 2000, 50, counts=counts)
+    assert set(best) <= set(found.finished)
+    assert len(set(best) & set(found.best)) >= keep - 1  # ranks of those dropped are from what they saw
+    assert sum(images * archs for images, archs in found.rounds) < 0.8 * contest.right.size
+
+
+def test_who_is_ahead_in_accuracy_alone_drops_nobody_with_a_higher_count() -> None:
+    right = np.random.default_rng(1).random((60, 2000)) < np.repeat([0.9, 0.5], [30, 30])[:, None]
+    counts = {arch: float(i >= 30) for i, arch in enumerate(ARCHS)}
+    found = race(Contest(right), ALL, ARCHS[:60], 3, 2000, 50, counts=counts)
+    assert min(len({*part} & {*found.finished}) for part in (ARCHS[:30], ARCHS[30:60])) >= 3
+    again = race(Contest(right), ALL, ARCHS[:60], 3, 2000, 50, counts=dict.fromkeys(ARCHS, 1.0))
+    assert set(again.best) < set(ARCHS[:30])
+    assert len(again.finished) < 31

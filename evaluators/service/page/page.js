@@ -81,16 +81,25 @@ function rank() {
   standing($("standing"), record, Math.max(known, 2));
 }
 
+// What a recommendation is made of: percent of the known that are below.
+function advice(row) {
+  if (row.recommended === null) return "";
+  const parts = Object.entries(row.parts).map(([name, part]) => `${name.replaceAll("_", " ")} ${part.toFixed(1)}`);
+  return `above ${row.recommended.toFixed(1)} %: ${parts.join(", ")}`;
+}
+
 async function knowledge() {
   const quiet = (path) => ask(path).catch((error) => error);
   const [best, costing] = await Promise.all([ask(`/v1/ranking?limit=${LISTED}`), quiet("/v1/costs")]);
   known = best.known;
+  const parts = Object.keys(best.predictions[0]?.parts ?? {}).map((name) => name.replaceAll("_", " "));
+  $("advice").textContent = parts.length > 1 ? `By the ranks of ${parts.join(" and ")} averaged.` : "By accuracy.";
   about();
   const now = best.predictions.find((row) => row.arch === record?.arch);
   if (now) record = now;
   if (record) rank();
   const drawn = await describe(best.predictions.map((row) => row.arch));
-  $("best-list").replaceChildren(...best.predictions.map((row, i) => listed(row, drawn[i])));
+  $("best-list").replaceChildren(...best.predictions.map((row, i) => listed(row, drawn[i], i + 1)));
   compared = best.measured >= ENOUGH ? await ask("/v1/comparison") : null;
   costs = costing instanceof Error ? null : costing;
   $("curve").hidden = !compared;
@@ -100,9 +109,15 @@ async function knowledge() {
   figures();
 }
 
-function listed(row, drawn) {
-  const button = element("button", { type: "button", title: row.arch, "aria-label": `${ordinal(row.rank)}: ${row.arch}`, "aria-current": record?.arch === row.arch ? "true" : null },
-    element("span", { class: "soft" }, String(row.rank)), sketch(space, drawn), element("b", {}, `${row.accuracy.toFixed(2)} %`),
+// What a recommendation is made of: percent of the known that are below.
+function advice(row) {
+  const parts = Object.entries(row.parts).map(([name, part]) => `${name.replaceAll("_", " ")} ${part.toFixed(1)}`);
+  return row.recommended === null ? "" : `above ${row.recommended.toFixed(1)} % of the known: ${parts.join(", ")}`;
+}
+
+function listed(row, drawn, place) {
+  const button = element("button", { type: "button", title: [row.arch, advice(row)].filter(Boolean).join("\n"), "aria-label": `${ordinal(place)}: ${row.arch}`, "aria-current": record?.arch === row.arch ? "true" : null },
+    element("span", { class: "soft" }, String(place)), sketch(space, drawn), element("b", {}, `${row.accuracy.toFixed(2)} %`),
     element("span", { class: "soft" }, costText("params", drawn.cost.params)));
   button.addEventListener("click", () => choose(row.indices, 0));
   return element("li", {}, button);
@@ -124,7 +139,8 @@ function figures() {
     $("front-note").textContent = `${part}, ${best} on the front` + (below ? `; ${number(below)} below the axis` : "") + ". Choose a point to see it.";
   }
   if (!compared) return;
-  const tau = compared.kendall_tau === null ? "" : `, Kendall's tau ${compared.kendall_tau.toFixed(3)}`;
+  const alone = compared.kendall_tau?.toFixed(3), advised = compared.kendall_tau_recommended?.toFixed(3);
+  const tau = alone === undefined ? "" : `, Kendall's tau ` + (advised === undefined ? alone : `${advised} as recommended, ${alone} alone`);
   const [svg, beyond] = scatter(compared, record);
   $("improvement-note").textContent = "Mean measured accuracy of what is left when the worst predicted go: 0 is the mean of all, 1 the best of the table.";
   $("scatter-note").textContent = `${compared.column}: ${number(compared.count)} architectures${tau}` + (beyond ? `; ${beyond} beyond the axes` : "");

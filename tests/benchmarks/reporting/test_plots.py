@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from oneshot.benchmarks.reporting.plots import improvement_figure, pruning_figure, save, scatter_figure
 from oneshot.benchmarks.scoring.predictions import Predicted
-from oneshot.benchmarks.scoring.score import Report, score
+from oneshot.benchmarks.scoring.result import Report
+from oneshot.benchmarks.scoring.score import score
 from oneshot.benchmarks.table import Benchmark
 
 

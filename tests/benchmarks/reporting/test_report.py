@@ -15,7 +15,8 @@ from oneshot.benchmarks.display import compact
 from oneshot.benchmarks.reporting.report import headline, rich_table, table_rows, write_report
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES
 from oneshot.benchmarks.scoring.predictions import Predicted
-from oneshot.benchmarks.scoring.score import Report, score
+from oneshot.benchmarks.scoring.result import Report
+from oneshot.benchmarks.scoring.score import score
 from oneshot.benchmarks.table import Benchmark
 from rich.console import Console
 
@@ -93,12 +94,17 @@ def test_foreign_text_is_escaped(table: Benchmark, predicted: Predicted, tmp_pat
 
 def test_rows_for_a_terminal(report: Report) -> None:
     head, *rows = table_rows(report)
-    names = ["noisy", "parameters", "convolutions", "live path convolutions", "ceiling: digits_valid_20"]
+    names = ["recommended", "noisy", "parameters", "convolutions", "ceiling: digits_valid_20"]
     assert head == ["measure", *names]
     assert [row[0] for row in rows] == [measure.title for measure in MAIN]
     low, high = report.intervals["kendall_tau"]
-    assert rows[0][1] == f"{report.measures['kendall_tau']:.3f} [{low:.3f}, {high:.3f}]"
-    assert "with digits_test_20 on 40 architectures; the best trivial baseline" in headline(report)
+    assert rows[0][2] == f"{report.measures['kendall_tau']:.3f} [{low:.3f}, {high:.3f}]"
+    assert "with digits_test_20 on 40 architectures; the best trivial baseline (parameters)" in headline(report)
+    assert headline(report).startswith("Recommended (ranks of accuracy and live parameters averaged): Kendall's tau ")
+    assert "; noisy alone 0." in headline(report)
+    assert "The same ranking: parameters and multiply adds and live parameters" in headline(report)
+    raw = replace(report, recommended=None)
+    assert headline(raw).startswith(f"Kendall's tau {rows[0][2]} with digits_test_20")
 
 
 def test_the_terminal_table_fits_into_a_hundred_columns(report: Report) -> None:
@@ -121,7 +127,8 @@ def test_compact_numbers() -> None:
     nan = float("nan")
     assert compact(0.6056, (0.5806, 0.6304)) == ".606\n[.581 .630]"
     assert compact(-0.05, (-0.1, 0.0)) == "-.050\n[-.100 .000]"
-    assert compact(0.05, (-1.25, 1.0), sign="+") == "+.050\n[-1.250 1.000]"
+    assert compact(0.05, (-1.25, 1.0), sign="+") == "+.050\n[-1.25 1.00]"
+    assert compact(0.9996, (9.994, 12.34)) == "1.00\n[9.99 12.3]"
     assert compact(0.588, (0.4, 0.8), spread=0.0244) == ".588 ±.024\n[.400 .800]"
     assert compact(0.5, (nan, nan)) == ".500"
     assert compact(nan, (nan, nan)) == "undefined"

@@ -13,7 +13,8 @@ from oneshot.benchmarks.scoring.postprocess import post_named
 from oneshot.benchmarks.scoring.predictions import Predicted
 from oneshot.benchmarks.scoring.resampled import Side
 from oneshot.benchmarks.scoring.resampled import kendall_tau as resampled_tau
-from oneshot.benchmarks.scoring.score import Report, Scores, score, score_all
+from oneshot.benchmarks.scoring.result import Report, Scores
+from oneshot.benchmarks.scoring.score import score, score_all
 from oneshot.benchmarks.table import Benchmark
 from scipy import stats
 
@@ -127,18 +128,27 @@ def reports(table: Benchmark, predicted: Predicted) -> dict[str, list[Report]]:
 def test_a_comparison_has_methods_baselines_ceiling_and_differences(reports: dict[str, list[Report]]) -> None:
     comparison = compare(reports, {"good + ensemble": "good"})
     names = [found.names[0] for found in comparison.methods]
-    assert names == [*reports, *CONV.facts((0,) * 6), "digits_valid_20"]
+    advised = ["good + recommended", "bad + recommended"]
+    ours, facts = [advised[0], "good", advised[1], "bad", "good + ensemble"], ["parameters", "convolutions"]
+    assert names == [*ours, *facts, "digits_valid_20"]
     pairs = [found.names for found in comparison.differences]
-    assert pairs[:2] == [("good", "bad"), ("good + ensemble", "good")]
-    assert pairs[2:] == [(method, fact) for method in ("good", "bad") for fact in CONV.facts((0,) * 6)]
-    first, made = comparison.differences[:2]
+    assert pairs[:2] == [tuple(advised), ("good", "bad")]
+    processed = [(advised[0], "good"), ("good + ensemble", "good"), (advised[1], "bad")]
+    assert sorted(pairs[2:5]) == sorted(processed)
+    assert pairs[5:] == [(method, fact) for method in ours[:4] for fact in facts]
+    found = dict(zip(pairs, comparison.differences, strict=True))
+    first, made, gain = (found[pair] for pair in (("good", "bad"), ("good + ensemble", "good"), processed[0]))
+    assert (gain.over, gain.runs) == (BOTH, (3, 3))
     means = {name: np.mean([r.measures["kendall_tau"] for r in each]) for name, each in reports.items()}
     assert first.values["kendall_tau"] == pytest.approx(means["good"] - means["bad"])
     assert (first.better("kendall_tau"), first.over, first.runs) == ("good", BOTH, (3, 2))
     assert made.over == ARCHITECTURES
     document = comparison.to_dict()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert document["differences"][0]["better"]["kendall_tau"] == "good"
+    assert document["differences"][1]["better"]["kendall_tau"] == "good"
+    assert document["methods"]["good + recommended"]["each"][0]["kendall_tau"] == pytest.approx(
+        reports["good"][0].advised[0].measures["kendall_tau"]
+    )
     assert [run["kendall_tau"] for run in document["methods"]["good"]["each"]] == [
         r.measures["kendall_tau"] for r in reports["good"]
     ]
@@ -150,7 +160,7 @@ def test_differences_are_paired(table: Benchmark, predicted: Predicted) -> None:
     """What all share cancels: the interval of a difference is much narrower than those of the two."""
     close = replace(predicted, accuracy=predicted.accuracy + np.random.default_rng(0).normal(0, 1e-3, 40))
     first, second = score_all([predicted, close], table, bootstraps=300)
-    (found, *_) = compare({"a": [first], "b": [second]}).differences
+    (_, found, *_) = compare({"a": [first], "b": [second]}).differences
     (low, high), (alone_low, alone_high) = found.intervals["kendall_tau"], first.intervals["kendall_tau"]
     assert low <= 0 <= high
     assert high - low < (alone_high - alone_low) / 4
@@ -168,7 +178,7 @@ def test_the_paired_interval_equals_a_slow_bootstrap(table: Benchmark, predicted
         i = rng.integers(0, 40, 40)
         slow.append(kendall_tau(first.predicted[i], first.truth[i]) - kendall_tau(second.predicted[i], second.truth[i]))
     low, high = np.quantile(slow, [0.025, 0.975])
-    found = compare({"a": [first], "b": [second]}).differences[0].intervals["kendall_tau"]
+    found = compare({"a": [first], "b": [second]}).differences[1].intervals["kendall_tau"]
     assert found == pytest.approx((low, high), abs=0.15 * (high - low))
 
 
@@ -186,9 +196,11 @@ def test_reports_scored_otherwise_are_refused(table: Benchmark, predicted: Predi
 def test_a_comparison_shows_itself_in_a_notebook(reports: dict[str, list[Report]]) -> None:
     comparison = compare(reports, {"good + ensemble": "good"})
     good = comparison.methods[0]
+    assert good.names == ("good + recommended",)
     (low, high), tau = good.intervals["kendall_tau"], good.values["kendall_tau"]
     assert repr(comparison).startswith(
-        f"<Comparison against digits_test_20 of small, Kendall's tau: good (×3) {tau:.3f} [{low:.3f}, {high:.3f}]; bad"
+        f"<Comparison against digits_test_20 of small, Kendall's tau: good + recommended (×3) {tau:.3f} "
+        f"[{low:.3f}, {high:.3f}]; good (×3)"
     )
     html = comparison._repr_html_()
     assert html.count("<table>") == 2

@@ -27,7 +27,9 @@ KEYS = [
     "pearson_r",
     "kendall_tau_top10",
     *(f"precision_at_{percent}" for percent in (1, 5, 10)),
-    *(f"improvement_at_10{kind}" for kind in ("", "_evaluated", "_absolute")),
+    *(f"improvement_at_10{kind}" for kind in ("", "_evaluated")),
+    "regret_at_10",
+    "improvement_at_10_absolute",
     *(f"{end}_rank_at_10{kind}" for kind in ("", "_absolute") for end in ("best", "worst")),
 ]
 
@@ -53,7 +55,9 @@ def test_a_report_compares_method_baselines_and_ceiling(table: Benchmark, predic
     assert report.measures["kendall_tau"] == pytest.approx(
         kendall_tau(predicted.accuracy, frame["digits_test_20"].to_numpy())
     )
-    assert [scores.name for scores in report.baselines] == list(CONV.facts((0,) * 6))
+    assert [scores.name for scores in report.baselines] == ["parameters", "convolutions"]
+    alike = report.protocol["same_ranking"]
+    assert sorted([*alike, *alike["parameters"], *alike["convolutions"]]) == sorted(CONV.facts((0,) * 6))
     params = np.array([CONV.facts(CONV.parse(text))["parameters"] for text in predicted.archs])
     assert report.baselines[0].measures["kendall_tau"] == pytest.approx(
         kendall_tau(params, frame["digits_test_20"].to_numpy())
@@ -112,7 +116,7 @@ def test_a_report_shows_itself_in_a_notebook(table: Benchmark, predicted: Predic
     assert html.count("<tr>") == 1 + len(report.everyone)
     assert f"{tau:.3f}".removeprefix("0") in html
     for words in (
-        "live path convolutions",
+        "recommended",
         "ceiling: digits_valid_20",
         "truth digits_test_20 of small",
         "95% intervals",

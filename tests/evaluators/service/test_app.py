@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oneshot.benchmarks.scoring.measures import improvement_curve, kendall_tau
+from oneshot.evaluators.recommended import advise
 from oneshot.evaluators.service.app import edges
 from oneshot.evaluators.service.ranking import interval
 from oneshot.evaluators.store import Stored
@@ -102,10 +103,18 @@ def test_concurrent_requests_become_one_pass(tmp_path: Path) -> None:
 def test_ranking_space_and_model(tmp_path: Path) -> None:
     served = Served(tmp_path)
     served.post(STRINGS[:50])
-    ranking = served.get("/v1/ranking", params={"limit": 7}).json()
+    ranking = served.get("/v1/ranking", params={"limit": 7, "by": "accuracy"}).json()
     best = sorted((accuracy(arch) for arch in ARCHS[:50]), reverse=True)[:7]
     assert [row["accuracy"] for row in ranking["predictions"]] == best
-    assert ranking["known"] == 50
+    assert (ranking["known"], ranking["by"]) == (50, "accuracy")
+    advised = served.get("/v1/ranking", params={"limit": 7}).json()
+    found = advise(ALL, ARCHS[:50], np.array([accuracy(arch) for arch in ARCHS[:50]]))
+    assert [row["arch"] for row in advised["predictions"]] == [STRINGS[i] for i in found.order[:7]]
+    assert advised["by"] == "recommended"
+    first = advised["predictions"][0]
+    assert first["recommended"] == pytest.approx(found.value[found.order[0]])
+    assert first["parts"] == {n: pytest.approx(part[found.order[0]]) for n, part in found.parts.items()}
+    assert [*first["parts"]] == ["accuracy", "live_parameters"]
     space = served.get("/v1/space").json()
     assert (space["name"], space["size"]) == (ALL.name, 15625)
     assert [tuple(edge) for edge in space["edges"]] == list(EDGES)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from oneshot.benchmarks.scoring.measures import kendall_tau
+from oneshot.benchmarks.scoring.ranks import shares
 from oneshot.benchmarks.table import write
 from oneshot.evaluators.base import Prediction
 from oneshot.evaluators.service.comparison import CURVE, POINTS, compare
@@ -29,12 +31,20 @@ def test_four_by_hand(tmp_path: Path) -> None:
     """Five pairs of six agree, one does not: tau is (5 - 1) / 6. The two best by prediction hold the second best."""
     document = compare(known(tmp_path, MANY[:4], [90.0, 80.0, 70.0, 60.0], [0.8, 0.9, 0.5, 0.25]))
     assert document["kendall_tau"] == pytest.approx(4 / 6)
+    assert document["kendall_tau_recommended"] is None  # none has a live path: the counts are the same
     assert (document["count"], document["column"]) == (4, "t digits_test")
     assert document["points"] == [[90.0, 80.0], [80.0, 90.0], [70.0, 50.0], [60.0, 25.0]]
     assert document["remaining"] == [4, 3, 2, 1]
     mean = (80 + 90 + 50 + 25) / 4
     means = [mean, (80 + 90 + 50) / 3, 85.0, 80.0]
     assert document["improvement"] == pytest.approx([(value - mean) / (90 - mean) for value in means])
+
+
+def test_what_is_recommended_has_a_tau_of_its_own(tmp_path: Path) -> None:
+    archs, predicted, truth = MANY[::97][:20], np.random.default_rng(0).permutation(20) + 50.0, np.arange(20) / 20
+    document = compare(known(tmp_path, archs, predicted.tolist(), truth.tolist()))
+    both = shares(predicted) + shares(np.array([ALL.facts(arch)["live_parameters"] for arch in archs]))
+    assert document["kendall_tau_recommended"] == pytest.approx(kendall_tau(both, truth))
 
 
 def test_many_are_thinned_evenly_from_best_to_worst(tmp_path: Path) -> None:

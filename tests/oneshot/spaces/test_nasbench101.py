@@ -197,4 +197,8 @@ def test_cost_by_hand() -> None:
 
 def test_facts_count_what_is_connected() -> None:
     arch = ALL.parse("conv3x3~0|conv1x1~1|conv3x3~|maxpool3x3~2|conv3x3~0|output~4")
-    assert ALL.facts(arch) == {"parameters": cost(ALL.cell(arch)).params, "convolutions": 2, "convolutions_3x3": 1}
+    facts, whole = ALL.facts(arch), cost(ALL.cell(arch))
+    assert (facts["parameters"], facts["multiply_adds"]) == (whole.params, whole.mflops)
+    assert (facts["live_parameters"], facts["live_multiply_adds"]) == (whole.params, whole.mflops)
+    assert (facts["convolutions"], facts["convolutions_3x3"], facts["live_depth"]) == (2, 1, 3)
+    assert ALL.facts(ALL.parse("output~0"))["live_depth"] == 0

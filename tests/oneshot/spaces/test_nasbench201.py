@@ -116,3 +116,49 @@ def test_cost_equals_the_published_table(real_data: Path) -> None:
 
 def test_operations_are_in_the_published_order() -> None:
     assert OPERATIONS == ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+
+
+def test_live_facts_are_those_of_the_edges_without_which_something_else_is_computed() -> None:
+    """The slow rule: an edge is dead where zero in its place computes the same function."""
+    none = OPERATIONS.index("none")
+    for arch in list(ALL)[::61]:
+        kept = tuple(option if live else none for option, live in zip(arch, _alive(arch), strict=True))
+        facts, cleaned = ALL.facts(arch), ALL.facts(kept)
+        assert ALL.canonical(kept) == ALL.canonical(arch)
+        assert facts["live_parameters"] == cleaned["live_parameters"] == cleaned["parameters"] <= facts["parameters"]
+        assert facts["live_multiply_adds"] == cleaned["multiply_adds"]
+        assert facts["live_depth"] == cleaned["live_depth"]
+
+
+def _alive(arch: tuple[int, ...]) -> list[bool]:
+    none = OPERATIONS.index("none")
+    return [
+        option != none and ALL.canonical(arch) != ALL.canonical((*arch[:edge], none, *arch[edge + 1 :]))
+        for edge, option in enumerate(arch)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "depth"),
+    [
+        ("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", -1),
+        ("|none~0|+|none~0|none~1|+|skip_connect~0|nor_conv_3x3~1|none~2|", 0),
+        ("|avg_pool_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|nor_conv_3x3~2|", 3),
+        ("|skip_connect~0|+|none~0|nor_conv_1x1~1|+|nor_conv_3x3~0|none~1|skip_connect~2|", 1),
+    ],
+)
+def test_depth_of_the_longest_live_path(text: str, depth: int) -> None:
+    assert ALL.facts(ALL.parse(text))["live_depth"] == depth
+
+
+def test_live_parameters_alone_rank_as_well_as_is_said(real_data: Path) -> None:
+    from oneshot.benchmarks.scoring.measures import kendall_tau
+    from oneshot.benchmarks.table import find_table
+
+    table = find_table("nasbench201", real_data)
+    facts = [ALL.facts(arch) for arch in table.archs]
+    truth = table.values("cifar10_test_200")
+    taus = {name: kendall_tau(np.array([fact[name] for fact in facts]), truth) for name in facts[0]}
+    assert taus["live_parameters"] == pytest.approx(0.654, abs=5e-4)
+    assert taus["parameters"] == pytest.approx(0.578, abs=5e-4)
+    assert max(taus, key=taus.__getitem__) == ALL.baseline

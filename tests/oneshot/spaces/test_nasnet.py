@@ -153,7 +153,11 @@ def test_buckets_and_facts() -> None:
     buckets = [ALL.bucket(arch(*names)) for names in product((reaching, lost), repeat=2)]
     assert buckets == [0, None, None, None]
     facts = ALL.facts(arch(reaching, lost))
-    assert facts["convolutions"] == 1
+    assert (facts["convolutions"], facts["convolutions_3x3"], facts["live_depth"]) == (1, 1, -1)
+    assert ALL.facts(arch(reaching, reaching))["live_depth"] == 20
+    assert ALL.facts(arch("sep_conv_5x5~1", "skip_connect~1"))["live_depth"] == 18
+    chain = ALL.parse("sep_conv_3x3~0|skip_connect~0+sep_conv_5x5~2|none|none/skip_connect~1|none|none|none")
+    assert (ALL.facts(chain)["live_depth"], ALL.facts(chain)["convolutions_3x3"]) == (18, 1)
     assert ALL.facts(ALL.parse(DARTS_V2))["convolutions"] == 6
     assert facts["parameters"] < ALL.facts(arch(reaching, reaching))["parameters"]
 

@@ -14,7 +14,7 @@ from oneshot.space import Decision
 from oneshot.spaces.darts import ALL as DARTS
 from oneshot.spaces.darts import SUBSETS as CELLS
 from oneshot.spaces.nasbench201 import ALL, CONV1, CONV3, NONE, POOL, SKIP, nasbench201
-from oneshot.spaces.nasbench201_subsets import SUBSETS
+from oneshot.spaces.nasbench201_subsets import ANY, SUBSETS
 from oneshot.spaces.subsets import OFF, Subsets
 from oneshot.supernets.nasbench201 import NasBench201Net
 
@@ -98,3 +98,13 @@ def test_spaces_that_cannot_be() -> None:
     off = tuple(Decision(d.name, (OFF,)) for d in SUBSETS.decisions[:4])
     with pytest.raises(ValueError, match="needs an option that may be on into every node"):
         replace(SUBSETS, decisions=(*off, *SUBSETS.decisions[4:]))
+
+
+def test_facts_say_what_is_live() -> None:
+    dead = "nor_conv_1x1|nor_conv_3x3+avg_pool_3x3|none|nor_conv_1x1|nor_conv_3x3|none"
+    facts, in_any = SUBSETS.facts(SUBSETS.parse(dead)), ANY.facts(ANY.parse(dead))
+    assert facts["live_parameters"] == facts["parameters"] == in_any["live_parameters"] < in_any["parameters"]
+    assert (facts["convolutions"], facts["convolutions_3x3"], facts["live_depth"]) == (4, 2, 2)
+    pooled = "skip_connect+avg_pool_3x3|none|none|none|skip_connect|none"
+    assert ANY.facts(ANY.parse(pooled))["live_depth"] == 1
+    assert ANY.facts(ANY.parse("none|none|none|none|none|none"))["live_depth"] == -1
