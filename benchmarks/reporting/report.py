@@ -73,7 +73,8 @@ def page(report: Report, drawings: dict[str, str]) -> str:
         f"""<p class="headline">{escape(headline(report, in_full=False))}</p>
 {verdict_list(report)}
 <h2>Measures</h2>
-<p>Brackets are {confidence(report.protocol)} intervals over architectures. {escape(" ".join(alike(report.protocol)))}</p>
+<p>Brackets are {confidence(report.protocol)} intervals over architectures.
+{escape(" ".join(alike(report.protocol)))}</p>
 <div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>{missing}
 <details><summary>What the names mean</summary><dl>{meanings(report)}</dl></details>
 <h2>Figures</h2>{figures}
