@@ -41,7 +41,8 @@ def test_four_by_hand(tmp_path: Path) -> None:
 
 
 def test_what_is_recommended_has_a_tau_of_its_own(tmp_path: Path) -> None:
-    archs, predicted, truth = MANY[::97][:20], np.random.default_rng(0).permutation(20) + 50.0, np.arange(20) / 20
+    archs, truth = MANY[::97][:20], np.arange(20) / 20
+    predicted = np.random.default_rng(0).permutation(np.arange(50.0, 70.0))
     document = compare(known(tmp_path, archs, predicted.tolist(), truth.tolist()))
     both = shares(predicted) + shares(np.array([ALL.facts(arch)["live_parameters"] for arch in archs]))
     assert document["kendall_tau_recommended"] == pytest.approx(kendall_tau(both, truth))
