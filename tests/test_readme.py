@@ -11,13 +11,28 @@ import pytest
 from oneshot.cli import COMMANDS, main
 from oneshot.runs.presets import PRESETS
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
-LINES = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("oneshot ")]
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("quick-start", "ground-truth", "search", "service", "predictions")]
+LINES = sorted({
+    line.split("#")[0].strip()
+    for text in (README, *(path.read_text() for path in GUIDES))
+    for line in text.splitlines()
+    if line.startswith("oneshot ")
+})  # fmt: skip
+WORDS = 900
 
 
 def test_the_first_screen_shows_the_command() -> None:
     assert "pip install -e . && oneshot demo" in README[:1200]
     assert 'pip install -e ".[test]" && pytest' in README
+
+
+def test_it_is_short_and_its_links_lead_somewhere() -> None:
+    assert len(README.split()) <= WORDS
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert len(links) > 10
+    assert all((ROOT / link).exists() for link in links)
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -26,7 +41,7 @@ def test_commands_and_options_exist(line: str, capsys: pytest.CaptureFixture[str
     command = words[:2] if words[0] == "benchmark" else words[:1]
     assert command[0] in COMMANDS
     with pytest.raises(SystemExit):
-        main([*command, "--help"])
+        main([*command, "--help-all"])
     shown = capsys.readouterr().out
     for word in words:
         if word.startswith("--"):
@@ -35,9 +50,8 @@ def test_commands_and_options_exist(line: str, capsys: pytest.CaptureFixture[str
 
 
 def test_presets_are_described() -> None:
-    described = set(
-        re.findall(r"`([\w-]+)`", README[README.index("| `--preset`") : README.index("Every value is free")])
-    )
+    text = (ROOT / "docs" / "presets.md").read_text()
+    described = set(re.findall(r"`([\w-]+)`", text[text.index("| `--preset`") : text.index("Every value is free")]))
     assert described - {"--preset"} == set(PRESETS)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from oneshot.benchmarks.display import confidence, in_line, jsonable
+from oneshot.benchmarks.display import confidence, in_line, jsonable, label
 from oneshot.benchmarks.reporting.text import headline, table_rows
 from oneshot.benchmarks.reporting.verdict import verdicts
 from oneshot.benchmarks.reporting.words import explained
@@ -19,9 +19,9 @@ from oneshot.benchmarks.scoring.result import Report, settings_text
 
 def markdown(report: Report) -> str:
     """The report, with its figures as links to the files beside it."""
-    won = [["measure", "predictions", "best trivial baseline", "difference", ""]]
+    won = [["measure", label(report.foremost.name), "best trivial baseline", "difference", ""]]
     for each in verdicts(report):
-        value, own = each.measure.digits, report.measures[each.measure.name]
+        value, own = each.measure.digits, report.foremost.measures[each.measure.name]
         won.append([each.measure.title, f"{own:.{value}f}", f"{each.value:.{value}f}", each.text, each.says])
     parts = [
         f"# {escaped(report.method.name)} against {escaped(report.protocol['benchmark']['name'])}",

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.benchmarks.display import compact, confidence, jsonable
+from oneshot.benchmarks.display import compact, confidence, jsonable, label
 from oneshot.benchmarks.reporting.markdown import markdown
 from oneshot.benchmarks.reporting.plots import improvement_figure, pruning_figure, save, scatter_figure
 from oneshot.benchmarks.reporting.style import STYLE
@@ -110,7 +110,8 @@ def verdict_list(report: Report) -> str:
         f"<small>{escape(each.text)}</small></li>"
         for each in found
     )
-    caption = "Against the best trivial baseline of each measure; not told apart where the interval holds 0."
+    caption = f"{label(report.foremost.name)}, against the best trivial baseline of each measure"
+    caption = escape(f"{caption}; not told apart where the interval holds 0.")
     return f'<h2>Does it beat what needs no training?</h2><p>{caption}</p><ul class="verdicts">{rows}</ul>'
 
 

@@ -41,7 +41,7 @@ def verdicts(report: Report) -> list[Verdict]:
 
 
 def verdict(report: Report, measure: Measure) -> Verdict | None:
-    name, ours = measure.name, report.recommended or report.method
+    name, ours = measure.name, report.foremost
     rivals = [each for each in report.baselines if np.isfinite(each.measures[name]) and name in each.resampled]
     if not rivals or not np.isfinite(ours.measures[name]) or name not in ours.resampled:
         return None

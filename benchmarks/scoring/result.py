@@ -76,6 +76,11 @@ class Report:
         return (self.recommended,) if self.recommended else ()
 
     @property
+    def foremost(self) -> Scores:
+        """What a reader is told first, and what is held against the baselines: what is recommended, else the method."""
+        return self.recommended or self.method
+
+    @property
     def predictors(self) -> list[tuple[str, Scores]]:
         """Everyone beside the name that readers see."""
         advised = [(each.name, each) for each in self.advised]

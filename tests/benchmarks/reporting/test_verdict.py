@@ -38,11 +38,13 @@ def test_what_is_sure_and_what_is_not(table: Benchmark, predicted: Predicted, tr
 
 def test_the_rival_is_the_best_of_each_measure(table: Benchmark, predicted: Predicted) -> None:
     report = score(predicted, table, bootstraps=50)
+    assert report.recommended is not None
     for each in verdicts(report):
         values = {b.name: b.measures[each.measure.name] for b in report.baselines}
-        assert each.value == max(v for v in values.values() if np.isfinite(v))
+        best = min if each.measure.less_is_better else max
+        assert each.value == best(v for v in values.values() if np.isfinite(v))
         assert values[each.rival] == each.value
-        assert each.difference == pytest.approx(report.measures[each.measure.name] - each.value)
+        assert each.difference == pytest.approx(report.recommended.measures[each.measure.name] - each.value)
         assert each.says == OPEN or not each.interval[0] <= 0 <= each.interval[1]
 
 
