@@ -52,7 +52,8 @@ def test_help_ends_with_an_example(words: list[str], capsys: pytest.CaptureFixtu
 
 
 def test_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    fails(capsys, "trian", "no command 'trian'", "there are demo, data")
+    fails(capsys, "trian", "no command 'trian'; did you mean train?")
+    fails(capsys, "xyz", "no command 'xyz'", "there are demo, data")
     fails(capsys, "benchmark crate", "no action 'crate'")
     assert oneshot("") == 2
 
