@@ -1,0 +1,265 @@
+"""The study of all methods on NAS-Bench-201 with real CIFAR-10: searches, and looks up the truth of what was found.
+
+    ONESHOT_DATA=data python docs/results/methods.py runs/methods
+
+All methods of the first seed come first, so that a part of the study is a table already. What is in methods.parquet
+beside this file, or finished in the folder, is not done again; a training that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import itertools
+import json
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from methods_plans import CALIBRATED, COMMON, IMAGES, METHODS, SECONDS, VALIDATED, Plan
+from oneshot.benchmarks.scoring.measures import kendall_tau, precision_at, spearman_rho
+from oneshot.benchmarks.table import Benchmark, find_table
+from oneshot.evaluators.feedback import feedback_of
+from oneshot.evaluators.supernet import of_run
+
+from oneshot.base.files import append_line, write_json
+from oneshot.gates import mixture
+from oneshot.methods.architecture import Differentiable
+from oneshot.methods.entrannas import EnTranNas
+from oneshot.methods.entrannas_dst import EnTranNasDst
+from oneshot.methods.hmnas import HmNas
+from oneshot.methods.stages import stages
+from oneshot.nn.norm import batch_norms
+from oneshot.nn.recalibration import NormMode
+from oneshot.runs.config import configured
+from oneshot.runs.data import settle
+from oneshot.runs.folder import RunFolder
+from oneshot.runs.run import Run, build, recorded
+from oneshot.samplers.uniform import Uniform
+from oneshot.search.base import Task
+from oneshot.search.evolution import Evolution
+from oneshot.search.random import Random
+from oneshot.space import Arch
+from oneshot.spaces.nasbench201 import ALL
+from oneshot.spaces.nasbench201_subsets import SUBSETS
+from oneshot.training.loop import train
+from oneshot.training.validation import validated
+
+FOUND = Path(__file__).with_suffix(".parquet")
+TRUTHS = ("cifar10_test_200", "cifar100_test_200", "imagenet16_test_200")
+BUDGETS = {"images": IMAGES, "seconds": SECONDS}
+SEARCH = {"norm": "reset-cumulative-4", "batch_size": CALIBRATED // 4}
+"""How a search and a sampler that learns see architectures."""
+RANKED, NORM, JUDGED = 200, "reset-cumulative-8", 5000
+"""The fixed sample; BatchNorm and validation images of what is reported of supernets and children."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One search of the study; its folder holds the run, its course, and in the end its row."""
+
+    budget: str
+    method: str
+    seed: int
+
+    def folder(self, root: Path) -> Path:
+        return root / f"{self.budget}-{self.method}-{self.seed}"
+
+    def plan(self, root: Path) -> Plan:
+        """By images, or by seconds: so many as the first seed's search by images shows to cost as much."""
+        entry = METHODS[self.method]
+        if self.budget == "images":
+            return entry.plan(IMAGES)
+        cost = next(filter(None, (done(Job("images", self.method, seed), root) for seed in range(1000))), None)
+        if cost is None:
+            raise ValueError(f"{self.method} by seconds needs a search by images before it, whose cost is known")
+        return entry.plan(IMAGES * SECONDS / cost["seconds"])
+
+
+def done(job: Job, root: Path) -> dict[str, Any] | None:
+    """The row of a finished job."""
+    path = job.folder(root) / "row.json"
+    if path.exists():
+        return json.loads(path.read_text())
+    if not FOUND.exists():
+        return None
+    rows = pd.read_parquet(FOUND)
+    own = rows[(rows.budget == job.budget) & (rows.method == job.method) & (rows.seed == job.seed)]
+    return own.iloc[0].to_dict() if len(own) else None
+
+
+def work(job: Job, root: Path, table: Benchmark) -> dict[str, Any]:
+    """Search, and the row of what was found."""
+    plan, folder = job.plan(root), job.folder(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {**COMMON, **plan.settings, "seed": job.seed}
+    print(f"{folder.name}: oneshot train {_options(values)} --out {folder / 'run'}", flush=True)
+    course = folder / "course.jsonl"
+    run = trained(values, folder / "run", course)
+    begun = time.process_time()
+    found = compared(run, plan, job.seed) if plan.search else run.method.derive()
+    searched = time.process_time() - begun
+    assert found is not None
+    epochs = {row["epoch"]: row for row in map(json.loads, course.read_text().splitlines())}  # the last of each
+    single = _single(run, found)
+    row: dict[str, Any] = {
+        "budget": job.budget, "method": job.method, "seed": job.seed, "arch": run.space.format(found),
+        "single": ALL.format(single), "several": sum(len(gate) > 1 for gate in run.space.gates(found)),
+        **truth(table, single), "skips": ALL.operations(single).count("skip_connect"),
+        "seconds": searched + sum(row["seconds"] for row in epochs.values()), "searched": searched,
+        "images": plan.images, "epochs": len(epochs), "course": [epochs[e]["single"] for e in sorted(epochs)],
+        "settings": json.dumps(values),
+    }  # fmt: skip
+    row["course_cifar10"] = [table.row(a, TRUTHS[:1])[TRUTHS[0]] if a else None for a in row["course"]]
+    row |= ranks(run, table)
+    row |= accuracies(run, found, row["mean_predicted"])
+    return row
+
+
+def trained(values: Mapping[str, Any], path: Path, course: Path) -> Run:
+    """A training to its end, from wherever it is, with what would be derived after every epoch."""
+    config, recipe = configured(dict(values))
+    folder = RunFolder(path)
+    run = build(config, recipe)
+    RunFolder.create(path, recorded(config, recipe))
+    settle(path, run.fingerprint, folder.commit["epoch"] if folder.commit else 0)
+    seen = replace(run, valid=run.valid.subset(slice(0, VALIDATED)))
+    begun = time.process_time()
+
+    def on_epoch(row: Mapping[str, Any]) -> None:
+        nonlocal begun
+        found, now = run.method.derive(), time.process_time()
+        single = None if found is None else ALL.format(_single(run, found))
+        append_line(course, json.dumps({"epoch": row["epoch"], "single": single, "seconds": now - begun}))
+        begun = now
+
+    feedback = feedback_of(seen, **SEARCH)
+    train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, on_epoch, feedback)
+    return run
+
+
+def compared(run: Run, plan: Plan, seed: int) -> Arch:
+    """The best of those that a search compares."""
+    task, sampler = Task(of_run(run, **SEARCH, images=VALIDATED)), Uniform(run.space)
+    rng = np.random.default_rng((seed, 11))
+    if plan.search == "vae":
+        Random(plan.compared, 1)(task, sampler, rng, run.sampler.learned())
+    else:
+        size = -(-plan.compared // 5)
+        Evolution(size, 5, size // 2, size // 2, max(size // 4, 1))(task, sampler, rng)
+    return task.best().arch
+
+
+def truth(table: Benchmark, arch: Arch) -> dict[str, Any]:
+    values = table.values(TRUTHS[0])
+    row = table.row(arch, TRUTHS)
+    return {"rank": int((values > row[TRUTHS[0]]).sum()) + 1} | {t.split("_")[0]: row[t] for t in TRUTHS}
+
+
+def _single(run: Run, found: Arch) -> Arch:
+    """The architecture of NAS-Bench-201 itself: of several operations on an edge the strongest."""
+    if run.space is not SUBSETS:
+        return found
+    method: Any = run.method
+    with torch.no_grad():
+        strengths = method.coefficients() if isinstance(method, EnTranNasDst) else method.kept()
+    return SUBSETS.one_each([vector.tolist() for vector in strengths])
+
+
+def ranks(run: Run, table: Benchmark) -> dict[str, float]:
+    """How the supernet ranks a fixed sample: random cells with something into every node."""
+    rng, chosen = np.random.default_rng(1), dict[Arch, None]()
+    while len(chosen) < RANKED:
+        arch = tuple(rng.integers(5, size=6).tolist())
+        operations = ALL.operations(arch)
+        if all(any(operations[edge] != ALL.zero for edge in node) for node in SUBSETS.nodes):
+            chosen[arch] = None
+    archs = list(chosen)
+    asked = [SUBSETS.of_whole(arch) for arch in archs] if run.space is SUBSETS else archs
+    said = of_run(run, "reset-cumulative-4", 128, images=500)(asked).accuracy
+    true = table.values(TRUTHS[0])[table.rows_of(archs)]
+    return {
+        "tau": kendall_tau(said, true), "rho": spearman_rho(said, true), "precision5": precision_at(said, true, 0.05),
+        "mean_predicted": float(said.mean()),
+    }  # fmt: skip
+
+
+def accuracies(run: Run, found: Arch, mean: float) -> dict[str, float]:
+    """Of the supernet as it searches, on average over single paths where it has no other; and of what was found."""
+    valid, method = run.valid.subset(slice(0, JUDGED)), run.method
+    if isinstance(method, HmNas):
+        supernet, searched, *_ = rows = stages(method, run.net, valid)
+        kept = {"reduction": searched.reduction, "searched": searched.accuracy}
+        return {"supernet": supernet.accuracy, "child": rows[-1].accuracy, **kept}
+    child = accuracy(run, run.space.gates(found), valid)
+    if not isinstance(method, Differentiable):
+        return {"supernet": mean, "child": child}
+    with torch.no_grad():
+        gates = method.gates() if isinstance(method, EnTranNas) else mixture(run.space, method.probabilities())
+    return {"supernet": accuracy(run, gates, valid), "child": child}
+
+
+@torch.no_grad()
+def accuracy(run: Run, gates: Any, valid: Any) -> float:
+    """In percent, with BatchNorm recalibrated."""
+    net, mode = copy.deepcopy(run.net), NormMode.parse(NORM)
+    images, size = mode.images(run.train, 256)
+    mode.start(net, batch_norms(net))
+    for x, _ in images.batches(size):
+        net(x, gates)
+    return validated(net, gates, valid)[0]
+
+
+def _options(values: Mapping[str, Any]) -> str:
+    return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in values.items())
+
+
+def gathered(root: Path) -> pd.DataFrame:
+    """All rows that there are, written beside this file."""
+    rows = pd.read_parquet(FOUND).to_dict("records") if FOUND.exists() else []
+    rows += [json.loads(path.read_text()) for path in root.glob("*/row.json")]
+    each = {(row["budget"], row["method"], row["seed"]): row for row in rows}
+    frame = pd.DataFrame([each[key] for key in sorted(each)])
+    if len(frame):
+        frame.to_parquet(FOUND, compression="zstd", index=False)
+    return frame
+
+
+def jobs(budgets: list[str], methods: list[str], seeds: list[int]) -> Iterator[Job]:
+    yield from (Job(budget, method, seed) for budget, seed, method in itertools.product(budgets, seeds, methods))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, help="folder of the runs")
+    parser.add_argument("--budgets", nargs="+", default=list(BUDGETS), choices=BUDGETS)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--threads", type=int, default=1)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    asked.root.mkdir(parents=True, exist_ok=True)
+    table, failed = find_table("nasbench201", None, ALL), list[str]()
+    for job in jobs(asked.budgets, asked.methods, asked.seeds):
+        if done(job, asked.root) is not None:
+            continue
+        try:
+            row = work(job, asked.root, table)
+        except (ValueError, FloatingPointError) as error:
+            traceback.print_exc()
+            failed.append(f"{job}: {error}")
+            continue
+        write_json(job.folder(asked.root) / "row.json", row)
+        gathered(asked.root)
+        print(f"{job}: {row['cifar10']:.2f}, rank {row['rank']}, {row['seconds']:.0f} s", flush=True)
+    print(f"{FOUND}: {len(gathered(asked.root))} searches" + "".join(f"\nfailed: {line}" for line in failed))
+
+
+if __name__ == "__main__":
+    main()
