@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from methods_plans import CALIBRATED, COMMON, IMAGES, METHODS, SECONDS, VALIDATED, Plan
+from methods_plans import BUDGETS, CALIBRATED, COMMON, IMAGES, METHODS, SECONDS, VALIDATED, Plan
 from oneshot.benchmarks.scoring.measures import kendall_tau, precision_at, spearman_rho
 from oneshot.benchmarks.table import Benchmark, find_table
 from oneshot.evaluators.feedback import feedback_of
@@ -53,7 +53,6 @@ from oneshot.training.validation import validated
 
 FOUND = Path(__file__).with_suffix(".parquet")
 TRUTHS = ("cifar10_test_200", "cifar100_test_200", "imagenet16_test_200")
-BUDGETS = {"images": IMAGES, "seconds": SECONDS}
 SEARCH = {"norm": "reset-cumulative-4", "batch_size": CALIBRATED // 4}
 """How a search and a sampler that learns see architectures."""
 RANKED, NORM, JUDGED = 200, "reset-cumulative-8", 5000
