@@ -15,20 +15,20 @@ import json
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from methods_plans import BUDGETS, CALIBRATED, COMMON, IMAGES, METHODS, SECONDS, VALIDATED, Plan
+from methods_plans import BUDGETS, CALIBRATED, COMMON, IMAGES, METHODS, SECONDS, VALIDATED, WHY, Plan
 from oneshot.benchmarks.scoring.measures import kendall_tau, precision_at, spearman_rho
 from oneshot.benchmarks.table import Benchmark, find_table
 from oneshot.evaluators.feedback import feedback_of
 from oneshot.evaluators.supernet import of_run
 
-from oneshot.base.files import append_line, write_json
+from oneshot.base.files import append_line, replacing, write_json
 from oneshot.gates import mixture
 from oneshot.methods.architecture import Differentiable
 from oneshot.methods.entrannas import EnTranNas
@@ -53,8 +53,10 @@ from oneshot.training.validation import validated
 
 FOUND = Path(__file__).with_suffix(".parquet")
 TRUTHS = ("cifar10_test_200", "cifar100_test_200", "imagenet16_test_200")
-SEARCH = {"norm": "reset-cumulative-4", "batch_size": CALIBRATED // 4}
-"""How a search and a sampler that learns see architectures."""
+SHORT = 93.5
+"""Below this, or below random search, it is asked why."""
+SEEN = CALIBRATED // 4
+"""Batch size of recalibration and validation, where architectures are compared."""
 RANKED, NORM, JUDGED = 200, "reset-cumulative-8", 5000
 """The fixed sample; BatchNorm and validation images of what is reported of supernets and children."""
 
@@ -66,13 +68,17 @@ class Job:
     budget: str
     method: str
     seed: int
+    variant: str = ""
 
     def folder(self, root: Path) -> Path:
-        return root / f"{self.budget}-{self.method}-{self.seed}"
+        variant = f"-{self.variant.replace(' ', '-').replace('/', 'by')}" if self.variant else ""
+        return root / f"{self.budget}-{self.method}{variant}-{self.seed}"
 
     def plan(self, root: Path) -> Plan:
         """By images, or by seconds: so many as the first seed's search by images shows to cost as much."""
         entry = METHODS[self.method]
+        if self.variant:
+            return WHY[self.variant][1](entry.plan, IMAGES)
         if self.budget == "images":
             return entry.plan(IMAGES)
         cost = next(filter(None, (done(Job("images", self.method, seed), root) for seed in range(1000))), None)
@@ -88,9 +94,12 @@ def done(job: Job, root: Path) -> dict[str, Any] | None:
         return json.loads(path.read_text())
     if not FOUND.exists():
         return None
-    rows = pd.read_parquet(FOUND)
-    own = rows[(rows.budget == job.budget) & (rows.method == job.method) & (rows.seed == job.seed)]
-    return own.iloc[0].to_dict() if len(own) else None
+    own = [row for row in pd.read_parquet(FOUND).to_dict("records") if job_of(row) == job]
+    return own[0] if own else None
+
+
+def job_of(row: Mapping[str, Any]) -> Job:
+    return Job(row["budget"], row["method"], int(row["seed"]), row.get("variant", ""))
 
 
 def work(job: Job, root: Path, table: Benchmark) -> dict[str, Any]:
@@ -100,7 +109,7 @@ def work(job: Job, root: Path, table: Benchmark) -> dict[str, Any]:
     values = {**COMMON, **plan.settings, "seed": job.seed}
     print(f"{folder.name}: oneshot train {_options(values)} --out {folder / 'run'}", flush=True)
     course = folder / "course.jsonl"
-    run = trained(values, folder / "run", course)
+    run = trained(values, folder / "run", course, plan.norm)
     begun = time.process_time()
     found = compared(run, plan, job.seed) if plan.search else run.method.derive()
     searched = time.process_time() - begun
@@ -108,7 +117,7 @@ def work(job: Job, root: Path, table: Benchmark) -> dict[str, Any]:
     epochs = {row["epoch"]: row for row in map(json.loads, course.read_text().splitlines())}  # the last of each
     single = _single(run, found)
     row: dict[str, Any] = {
-        "budget": job.budget, "method": job.method, "seed": job.seed, "arch": run.space.format(found),
+        **asdict(job), "arch": run.space.format(found),
         "single": ALL.format(single), "several": sum(len(gate) > 1 for gate in run.space.gates(found)),
         **truth(table, single), "skips": ALL.operations(single).count("skip_connect"),
         "seconds": searched + sum(row["seconds"] for row in epochs.values()), "searched": searched,
@@ -121,7 +130,7 @@ def work(job: Job, root: Path, table: Benchmark) -> dict[str, Any]:
     return row
 
 
-def trained(values: Mapping[str, Any], path: Path, course: Path) -> Run:
+def trained(values: Mapping[str, Any], path: Path, course: Path, norm: str) -> Run:
     """A training to its end, from wherever it is, with what would be derived after every epoch."""
     config, recipe = configured(dict(values))
     folder = RunFolder(path)
@@ -138,14 +147,14 @@ def trained(values: Mapping[str, Any], path: Path, course: Path) -> Run:
         append_line(course, json.dumps({"epoch": row["epoch"], "single": single, "seconds": now - begun}))
         begun = now
 
-    feedback = feedback_of(seen, **SEARCH)
+    feedback = feedback_of(seen, norm, SEEN)
     train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, on_epoch, feedback)
     return run
 
 
 def compared(run: Run, plan: Plan, seed: int) -> Arch:
     """The best of those that a search compares."""
-    task, sampler = Task(of_run(run, **SEARCH, images=VALIDATED)), Uniform(run.space)
+    task, sampler = Task(of_run(run, plan.norm, SEEN, VALIDATED)), Uniform(run.space)
     rng = np.random.default_rng((seed, 11))
     if plan.search == "vae":
         Random(plan.compared, 1)(task, sampler, rng, run.sampler.learned())
@@ -223,15 +232,26 @@ def gathered(root: Path) -> pd.DataFrame:
     """All rows that there are, written beside this file."""
     rows = pd.read_parquet(FOUND).to_dict("records") if FOUND.exists() else []
     rows += [json.loads(path.read_text()) for path in root.glob("*/row.json")]
-    each = {(row["budget"], row["method"], row["seed"]): row for row in rows}
+    each = {astuple(job_of(row)): {**row, "variant": row.get("variant", "")} for row in rows}
     frame = pd.DataFrame([each[key] for key in sorted(each)])
     if len(frame):
-        frame.to_parquet(FOUND, compression="zstd", index=False)
+        with replacing(FOUND) as temporary:
+            frame.to_parquet(temporary, compression="zstd", index=False)
     return frame
 
 
-def jobs(budgets: list[str], methods: list[str], seeds: list[int]) -> Iterator[Job]:
+def jobs(budgets: list[str], seeds: list[int], methods: list[str]) -> Iterator[Job]:
+    """All methods of one seed after those of another."""
     yield from (Job(budget, method, seed) for budget, seed, method in itertools.product(budgets, seeds, methods))
+
+
+def reasons(seeds: list[int], methods: list[str], root: Path) -> Iterator[Job]:
+    """One change at a time, of each method that by images fell short."""
+    rows = gathered(root)
+    means = rows[(rows.budget == "images") & (rows.variant == "")].groupby("method").cifar10.mean().to_dict()
+    short = [name for name in methods if means.get(name, 100.0) < max(SHORT, means.get("random-search", 0.0))]
+    for seed, (variant, (able, _)) in itertools.product(seeds, WHY.items()):
+        yield from (Job("images", method, seed, variant) for method in short if method in able)
 
 
 def main() -> None:
@@ -240,17 +260,19 @@ def main() -> None:
     parser.add_argument("--budgets", nargs="+", default=list(BUDGETS), choices=BUDGETS)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--why", action="store_true", help="of what fell short: again, with one thing changed")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     asked.root.mkdir(parents=True, exist_ok=True)
     table, failed = find_table("nasbench201", None, ALL), list[str]()
-    for job in jobs(asked.budgets, asked.methods, asked.seeds):
+    why, every = reasons(asked.seeds, asked.methods, asked.root), jobs(asked.budgets, asked.seeds, asked.methods)
+    for job in why if asked.why else every:
         if done(job, asked.root) is not None:
             continue
         try:
             row = work(job, asked.root, table)
-        except (ValueError, FloatingPointError) as error:
+        except (ValueError, FloatingPointError, BlockingIOError) as error:
             traceback.print_exc()
             failed.append(f"{job}: {error}")
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -42,6 +42,7 @@ class Plan:
         compared: architectures that a search compares afterwards
         told: architectures that a sampler is told of each time that it learns
         search: evolution, or vae: draws of what the run's sampler has learned
+        norm: how BatchNorm gets its statistics when architectures are compared
     """
 
     settings: Mapping[str, Any]
@@ -49,6 +50,7 @@ class Plan:
     compared: int = 0
     told: int = 0
     search: str = ""
+    norm: str = "reset-cumulative-4"
 
     @property
     def images(self) -> int:
@@ -191,3 +193,26 @@ METHODS: dict[str, Entry] = {
         "54.30 ± 0",
     ),
 }  # fmt: skip
+
+
+def with_settings(plan: Plan, **settings: Any) -> Plan:
+    return replace(plan, settings={**plan.settings, **settings})
+
+
+def slower(plan: Plan, factor: float) -> Plan:
+    """The rate of the architecture parameters by a factor."""
+    return with_settings(plan, arch_learning_rate=plan.settings["arch_learning_rate"] * factor)
+
+
+GRADIENT = tuple(name for name in METHODS if name not in ("random-search", "spos", "spos-bias", "vaenas-os"))
+WHY: dict[str, tuple[tuple[str, ...], Callable[[Callable[[float], Plan], float], Plan]]] = {
+    "three times as long": (tuple(METHODS), lambda plan, passes: plan(3 * passes)),
+    "rate / 5": (GRADIENT, lambda plan, passes: slower(plan(passes), 0.2)),
+    "rate x 5": (GRADIENT, lambda plan, passes: slower(plan(passes), 5.0)),
+    "balanced paths": (
+        ("random-search", "spos", "spos-bias"),
+        lambda plan, passes: with_settings(plan(passes), sampler="balanced"),
+    ),
+    "statistics of each batch": (("spos", "spos-bias"), lambda plan, passes: replace(plan(passes), norm="batch")),
+}
+"""What is changed, one thing at a time, to know why a method fell short, and in which methods."""

@@ -91,7 +91,8 @@ def courses(frame: pd.DataFrame, budget: str) -> str:
     """True accuracy and skips of what would be derived along the search."""
     rows = []
     for title, own in groups(frame, budget):
-        known = [[(a, c) for a, c in zip(o.course, o.course_cifar10, strict=True) if a] for o in own.itertuples()]
+        pairs = zip(own.course, own.course_cifar10, strict=True)
+        known = [[(a, c) for a, c in zip(*pair, strict=True) if a] for pair in pairs]
         if not all(known):
             continue
         at = [[[*one][min(int(share * len(one)), len(one) - 1)] for one in known] for share in (0, 0.5, 1)]
