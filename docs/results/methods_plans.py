@@ -101,14 +101,14 @@ def random_search(passes: float) -> Plan:
 
 
 def vaenas(passes: float) -> Plan:
-    """A quarter of the comparisons after every quarter of the epochs, the last of them of what was learned."""
-    planned, quarter = one_shot(passes), whole(COMPARED * passes / IMAGES / 4, 16)
+    """A fifth of the comparisons after every quarter of the epochs, and a fifth of what was learned in the end."""
+    planned, fifth = one_shot(passes), whole(COMPARED * passes / IMAGES / 5, 16)
     every = whole(planned.passes / 4)
     given = {
-        "sampler": "vae", "every": every, "samples": quarter, "iterations": 200, "increment": 1 / planned.passes,
+        "sampler": "vae", "every": every, "samples": fifth, "iterations": 200, "increment": 1 / planned.passes,
         "epochs": planned.settings["epochs"],
     }  # fmt: skip
-    return Plan(given, planned.passes, quarter, quarter, "vae")
+    return Plan(given, planned.passes, fifth, fifth, "vae")
 
 
 def bilevel(method: str, published: float, steps: float, **settings: Any) -> Callable[[float], Plan]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from methods_plans import BUDGETS, METHODS
+from methods_plans import BUDGETS, METHODS, WHY
 from oneshot.benchmarks.scoring.measures import kendall_tau
 from oneshot.benchmarks.table import find_table
 
@@ -33,13 +33,15 @@ def found() -> pd.DataFrame:
     """A row for each search, methods in the order of the study."""
     frame = pd.read_parquet(PAGE.with_suffix(".parquet"))
     order = {name: number for number, name in enumerate(METHODS)}
+    if "variant" not in frame:
+        frame["variant"] = ""
     return frame.sort_values(["budget", "method", "seed"], key=lambda c: c.map(order) if c.name == "method" else c)
 
 
-def groups(frame: pd.DataFrame, budget: str) -> Iterator[tuple[str, pd.DataFrame]]:
+def groups(frame: pd.DataFrame, budget: str, variant: str = "") -> Iterator[tuple[str, pd.DataFrame]]:
     """The searches of each method by its title."""
     for name, entry in METHODS.items():
-        own = frame[(frame.budget == budget) & (frame.method == name)]
+        own = frame[(frame.budget == budget) & (frame.method == name) & (frame.variant == variant)]
         if len(own):
             yield entry.title, own
 
@@ -107,9 +109,24 @@ def courses(frame: pd.DataFrame, budget: str) -> str:
 
 def several(frame: pd.DataFrame) -> str:
     """How often an edge had several operations."""
-    own = frame[frame.several > 0].groupby("method").several.agg(["size", "mean"])
-    rows = [[METHODS[str(name)].title, f"{int(r['size'])}", f"{r['mean']:.1f}"] for name, r in own.iterrows()]
+    rows = []
+    for name, own in frame[frame.method.isin(frame.method[frame.several > 0])].groupby("method"):
+        needed = f"{(own.several > 0).sum()} of {len(own)}"
+        rows.append([METHODS[str(name)].title, needed, f"{own.several.mean():.1f}"])
     return markdown(["method", "searches with such edges", "edges of six, mean"], rows)
+
+
+def why(frame: pd.DataFrame) -> str:
+    """True accuracy with one thing changed, beside that without, of the same seeds."""
+    rows = []
+    for variant in WHY:
+        for title, own in groups(frame, "images", variant):
+            name = own.method.iloc[0]
+            plain = frame[(frame.budget == "images") & (frame.method == name) & (frame.variant == "")]
+            before = plain[plain.seed.isin(own.seed)].cifar10
+            changes = [spread(before), spread(own.cifar10), spread(own.skips, 1), spread(own.tau, 2), f"{len(own)}"]
+            rows.append([title, variant, *changes])
+    return markdown(["method", "changed", "before", "after", "skips", "Kendall's tau", "seeds"], rows)
 
 
 def expected() -> str:
@@ -132,15 +149,14 @@ def commands() -> str:
 def drawn(frame: pd.DataFrame, budget: str) -> Figure:
     """True accuracy of each search, and along it."""
     figure, (ends, along) = new_panels(1, 2, 11.0, 4.8)
-    names = [name for name in METHODS if ((frame.budget == budget) & (frame.method == name)).any()]
-    for place, name in enumerate(names):
-        own = frame[(frame.budget == budget) & (frame.method == name)]
+    each = dict(groups(frame, budget))
+    for place, (title, own) in enumerate(each.items()):
         ends.scatter(own.cifar10, [place] * len(own), color=METHOD, s=18)
         every = [np.asarray([np.nan if c is None else c for c in one], float) for one in own.course_cifar10]
         if all(len(one) == len(every[0]) for one in every) and np.isfinite(every[0]).all():
             share = np.arange(1, len(every[0]) + 1) / len(every[0])
-            along.plot(share, np.mean(every, 0), color=f"C{place % 10}", label=METHODS[name].title, linewidth=1.2)
-    ends.set_yticks(range(len(names)), [METHODS[name].title for name in names])
+            along.plot(share, np.mean(every, 0), color=f"C{place % 10}", label=title, linewidth=1.2)
+    ends.set_yticks(range(len(each)), list(each))
     ends.invert_yaxis()
     ends.axvline(94.37, color=OTHERS, linewidth=0.8)
     ends.set_xlabel("true CIFAR-10 accuracy of what was found, %")
@@ -158,6 +174,7 @@ def markdown(heads: list[str], rows: Rows) -> str:
 def blocks(frame: pd.DataFrame) -> dict[str, Callable[[], str]]:
     """By its name in the page what makes each table."""
     made: dict[str, Callable[[], str]] = {"expected": expected, "several": lambda: several(frame), "papers": commands}
+    made["why"] = lambda: why(frame)
     for budget in BUDGETS:
         for name, make in {"found": by_budget, "supernets": supernets, "courses": courses}.items():
             made[f"{name} by {budget}"] = lambda make=make, budget=budget: make(frame, budget)
