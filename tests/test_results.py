@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oneshot.benchmarks.table import find_table
 
 from oneshot.cli import main
 from oneshot.runs.config import configured
+from oneshot.spaces.nasbench201 import ALL
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 
@@ -77,6 +79,35 @@ def test_seconds_are_counted_by_what_images_cost(study: Any, monkeypatch: pytest
 def test_the_page_says_what_the_searches_found(study: Any, real_data: Path) -> None:
     import methods_tables as tables  # pyright: ignore[reportMissingImports]
 
-    text = tables.PAGE.read_text()
-    assert tables.page(text, tables.found()) == text
-    assert set(tables.blocks(tables.found())) == {block[1] for block in tables.BLOCK.finditer(text)}
+    texts = [path.read_text() for path in tables.PAGES]
+    assert [tables.page(text, tables.found()) for text in texts] == texts
+    named = {block[1] for text in texts for block in tables.BLOCK.finditer(text)}
+    assert set(tables.blocks(tables.found())) == named
+
+
+@pytest.mark.parametrize("name", ["gdas", "vaenas-os"])
+def test_a_search_that_was_stopped_finds_the_same(
+    study: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, real_data: Path, name: str
+) -> None:
+    """On digits, a kill after the first epoch, before which nothing is saved and after which all is."""
+    small = {**study.COMMON, "dataset": "digits", "image_size": 8, "channels": 2, "shift": 0, "flip": False}
+    for key, value in {"COMMON": small, "IMAGES": 3.0, "RANKED": 8, "FOUND": tmp_path / "none.parquet"}.items():
+        monkeypatch.setattr(study, key, value)
+    monkeypatch.setattr("oneshot.runs.recording.CHECKPOINT_SECONDS", 0)
+    table, job = find_table("nasbench201", real_data, ALL), study.Job("images", name, 0)
+    whole = study.work(job, tmp_path / "whole", table)
+    append = study.append_line
+
+    def killed(path: Path, line: str) -> None:
+        append(path, line)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "append_line", killed)
+    with pytest.raises(KeyboardInterrupt):
+        study.work(job, tmp_path / "stopped", table)
+    monkeypatch.setattr(study, "append_line", append)
+    again = study.work(job, tmp_path / "stopped", table)
+    assert len(again["course"]) == whole["epochs"] > 1
+    timed = {"seconds", "searched"}
+    assert {k: v for k, v in again.items() if k not in timed} == {k: v for k, v in whole.items() if k not in timed}
+    assert whole["cifar10"] == table.row(whole["arch"], ["cifar10_test_200"])["cifar10_test_200"]

@@ -1,12 +1,13 @@
-"""Tables and figures of methods.md, from methods.parquet; nothing is trained.
+"""Tables and figures of methods.md, here and in docs, from methods.parquet; nothing is trained.
 
     ONESHOT_DATA=data python docs/results/methods_tables.py
 
-Replaces what stands in methods.md between `<!-- NAME -->` and `<!-- / -->`.
+Replaces what stands in them between `<!-- NAME -->` and `<!-- / -->`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,10 +20,14 @@ from oneshot.benchmarks.scoring.measures import kendall_tau
 from oneshot.benchmarks.table import find_table
 
 from oneshot.base.figures import METHOD, OTHERS, new_panels
+from oneshot.registry import SPACES
+from oneshot.spaces.drawing import draw
 from oneshot.spaces.nasbench201 import ALL, SKIP
 
 PAGE = Path(__file__).with_suffix("").with_name("methods.md")
-IMAGES = PAGE.parent.parent / "images"
+DOCS = PAGE.parent.parent
+PAGES = (PAGE, DOCS / "methods.md")
+IMAGES = DOCS / "images"
 TRUTHS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16": "ImageNet16-120"}
 DRAWS = (1, 5, 10, 50, 100)
 BLOCK = re.compile(r"(?<=<!-- )([a-z ]+)( -->\n).*?(?=<!-- / -->)", re.DOTALL)
@@ -146,6 +151,20 @@ def commands() -> str:
     return "```\n" + "\n".join(lines) + "\n```\n"
 
 
+def gallery(frame: pd.DataFrame) -> str:
+    """What the first seed of each method found, by images."""
+    rows = []
+    for title, own in groups(frame, "images"):
+        one = own.iloc[0]
+        rows.append([title, f"{one.cifar10:.2f}", f"{one['rank']:,}", f"![cell](images/{cell(one.method)})"])
+    return markdown(["method", "true CIFAR-10 accuracy", "rank", "cell"], rows)
+
+
+def cell(method: str) -> str:
+    """The file of a picture."""
+    return f"cell-{method}.svg"
+
+
 def drawn(frame: pd.DataFrame, budget: str) -> Figure:
     """True accuracy of each search, and along it."""
     figure, (ends, along) = new_panels(1, 2, 11.0, 4.8)
@@ -174,7 +193,7 @@ def markdown(heads: list[str], rows: Rows) -> str:
 def blocks(frame: pd.DataFrame) -> dict[str, Callable[[], str]]:
     """By its name in the page what makes each table."""
     made: dict[str, Callable[[], str]] = {"expected": expected, "several": lambda: several(frame), "papers": commands}
-    made["why"] = lambda: why(frame)
+    made |= {"why": lambda: why(frame), "cells": lambda: gallery(frame)}
     for budget in BUDGETS:
         for name, make in {"found": by_budget, "supernets": supernets, "courses": courses}.items():
             made[f"{name} by {budget}"] = lambda make=make, budget=budget: make(frame, budget)
@@ -189,7 +208,12 @@ def page(text: str, frame: pd.DataFrame) -> str:
 
 def main() -> None:
     frame = found()
-    PAGE.write_text(page(PAGE.read_text(), frame))
+    for path in PAGES:
+        path.write_text(page(path.read_text(), frame))
+    for _, own in groups(frame, "images"):
+        one = own.iloc[0]
+        space = SPACES[json.loads(one.settings)["space"]]
+        draw(space, space.parse(one.arch), IMAGES / cell(one.method))
     for budget in sorted(set(frame.budget)):
         drawn(frame, budget).savefig(IMAGES / f"methods-{budget}.png", dpi=110)
     print(f"{PAGE}: {len(frame)} searches")
