@@ -20,7 +20,7 @@ RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(RESULTS))
-    for name in ("methods", "methods_plans", "methods_tables"):
+    for name in ("methods", "methods_measures", "methods_plans", "methods_tables"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     import methods  # pyright: ignore[reportMissingImports]
 
@@ -91,8 +91,9 @@ def test_a_search_that_was_stopped_finds_the_same(
 ) -> None:
     """On digits, a kill after the first epoch, before which nothing is saved and after which all is."""
     small = {**study.COMMON, "dataset": "digits", "image_size": 8, "channels": 2, "shift": 0, "flip": False}
-    for key, value in {"COMMON": small, "IMAGES": 3.0, "RANKED": 8, "FOUND": tmp_path / "none.parquet"}.items():
+    for key, value in {"COMMON": small, "IMAGES": 3.0, "FOUND": tmp_path / "none.parquet"}.items():
         monkeypatch.setattr(study, key, value)
+    monkeypatch.setattr(sys.modules["methods_measures"], "RANKED", 8)
     monkeypatch.setattr("oneshot.runs.recording.CHECKPOINT_SECONDS", 0)
     table, job = find_table("nasbench201", real_data, ALL), study.Job("images", name, 0)
     whole = study.work(job, tmp_path / "whole", table)

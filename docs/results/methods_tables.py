@@ -186,6 +186,8 @@ def drawn(frame: pd.DataFrame, budget: str) -> Figure:
 
 
 def markdown(heads: list[str], rows: Rows) -> str:
+    if not rows:
+        return "Nothing yet.\n"
     lines = [heads, ["---"] * len(heads), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
