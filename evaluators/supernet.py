@@ -36,7 +36,8 @@ class SupernetEvaluator:
     `train` gives the recalibration batches (its first images, not augmented), `valid` the images of the score.
     `memory` bounds, in MiB, what is kept to be shared among architectures, and `together` says how many go through the
     network at once, by default as many as have use for that memory; neither has an influence on the result.
-    `on_progress` is told of architectures as the work of so many is done.
+    `gates_of` says what runs of an architecture, by default each of its options with a weight of 1. `on_progress` is
+    told of architectures as the work of so many is done.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class SupernetEvaluator:
         provenance: dict[str, Any] | None = None,
         memory: int = MEMORY,
         together: int | None = None,
+        gates_of: Callable[[Arch], Gates] | None = None,
     ) -> None:
         self.net, self.space, self.valid = net, space, valid
         self.norm = NormMode.parse(norm) if isinstance(norm, str) else norm
         self.batch_size = batch_size
         self.precision = precision
         self.memory, self.together = memory << 20, together
+        self.gates_of = gates_of or space.gates
         self.on_progress: Callable[[int], object] = lambda n: None
         if together is not None and together < 1:
             raise ValueError(f"together must be at least 1, got {together}")
@@ -163,7 +166,7 @@ class SupernetEvaluator:
         return each
 
     def _gates(self, archs: Sequence[Arch]) -> list[Gates]:
-        return [self.space.gates(arch) for arch in archs]
+        return [self.gates_of(arch) for arch in archs]
 
     @contextmanager
     def _ready(self) -> Iterator[None]:
@@ -210,9 +213,12 @@ def of_run(
     if not 0 <= images <= len(run.valid):
         raise ValueError(f"there are {len(run.valid)} validation images, {images} were asked for")
     valid = run.valid.subset(slice(0, images)) if images else run.valid
-    precision, provenance = run.recipe.precision, run.provenance()
+    precision, provenance, gates_of = run.recipe.precision, run.provenance(), run.method.gates_of
+    found = run.method.derive()
+    if found is not None and gates_of(found) != run.space.gates(found):
+        provenance["mixing_weights_of"] = run.space.format(found)
     return SupernetEvaluator(
-        run.net, run.space, run.train, valid, norm, batch_size, precision, provenance, memory, together
+        run.net, run.space, run.train, valid, norm, batch_size, precision, provenance, memory, together, gates_of
     )
 
 

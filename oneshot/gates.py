@@ -38,6 +38,12 @@ def fixed(space: Space, arch: Arch) -> Gates:
     return space.gates(arch)
 
 
+def weighed(gates: Gates, like: Gates) -> Gates:
+    """The same options, one by one with the weights of others; ValueError where there are not as many."""
+    pairs = [list(zip(mine, theirs, strict=True)) for mine, theirs in zip(gates, like, strict=True)]
+    return tuple(tuple((option, weight) for (option, _), (_, weight) in site) for site in pairs)
+
+
 def mixture(space: Space, weights: Sequence[Tensor]) -> Gates:
     """Every option at every site; `weights` holds one vector a decision, as long as its options."""
     for decision, vector in zip(space.decisions, weights, strict=True):

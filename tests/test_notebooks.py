@@ -52,5 +52,12 @@ def test_vaenas() -> None:
         assert word in text(outputs)
 
 
+def test_methods() -> None:
+    outputs = executed("methods")
+    assert figures(outputs) >= 1
+    for word in ("what was found, by images", "GDAS", "EnTranNAS-DST", "supernets, means over seeds"):
+        assert word in text(outputs)
+
+
 def test_every_notebook_is_tested() -> None:
-    assert {path.stem for path in FOLDER.glob("*.ipynb")} == {"improvement", "inter_choice", "vaenas"}
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == {"improvement", "inter_choice", "methods", "vaenas"}

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from oneshot.base.provenance import environment
-from oneshot.gates import Gates
+from oneshot.gates import Gates, weighed
 from oneshot.nn.contexts.constant import Constant
 from oneshot.nn.cpu import without_loops
 from oneshot.nn.norm import batch_norms
@@ -72,15 +72,16 @@ def extract(
     images = next(run.train.subset(slice(0, 2)).batches(2))[0]
     own, made = structure(run.config, run.dataset.classes, chosen)
     made = made.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    prune(made, inherit(run.net, run.space, chosen, made, own, images))
-    gates = own.gates((0,) * len(own.decisions))
+    theirs = run.method.gates_of(chosen)
+    prune(made, inherit(run.net, run.space, chosen, made, own, images, theirs))
+    gates = weighed(own.gates((0,) * len(own.decisions)), theirs)
     protocol = {
         "evaluator": "extracted", "batch_norm": str(mode), "calibration_images": len(calibration), "batch_size": size,
         **run.provenance(), "environment": environment(),
     }  # fmt: skip
     facts = {
         "space": run.config.space.name, "arch": run.space.format(chosen), "classes": run.dataset.classes,
-        "image_size": images.shape[-1], **_normalisation(run.train), "protocol": protocol,
+        "image_size": images.shape[-1], **_normalisation(run.train), **_weights(gates), "protocol": protocol,
         "plugins": loaded_plugins(),
     }  # fmt: skip
     module = Extracted(made, gates, facts)
@@ -138,6 +139,7 @@ def load_network(path: str | Path) -> Extracted:
         facts = json.loads(text or "")
         recorded, words, plugins = facts["protocol"]["configuration"], facts["arch"], dict(facts["plugins"])
         classes, size = int(facts["classes"]), int(facts["image_size"])
+        weights = [[(0, float(weight)) for weight in site] for site in facts.get("weights", ())]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no network of `oneshot export`: its header lacks what it is made of") from error
     changed_plugins(plugins)
@@ -148,6 +150,10 @@ def load_network(path: str | Path) -> Extracted:
     if told:
         made.contexts = Constant(told)
     gates = own.gates((0,) * len(own.decisions))
+    try:
+        gates = weighed(gates, tuple(map(tuple, weights))) if weights else gates
+    except ValueError:
+        raise ValueError(f"{path} does not fit {own.name}: it has not one mixing weight for each operation") from None
     prune(made, used(made, gates, torch.zeros(2, 3, size, size))[0])
     module = Extracted(made, gates, facts)
     try:
@@ -156,6 +162,12 @@ def load_network(path: str | Path) -> Extracted:
         first = " ".join(str(error).split())[:200]
         raise ValueError(f"{path} does not fit the network of {own.name} as it is registered now: {first}") from error
     return module.eval()
+
+
+def _weights(gates: Gates) -> dict[str, list[list[float]]]:
+    """The weight of each option at each site, where they are not all 1."""
+    weights = [[float(weight) for _, weight in gate] for gate in gates]
+    return {"weights": weights} if any(weight != 1.0 for site in weights for weight in site) else {}
 
 
 def _normalisation(images: Any) -> dict[str, list[float]]:

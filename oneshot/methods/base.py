@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from oneshot.gates import Gates
 from oneshot.methods.phases import Phase
 from oneshot.samplers.base import Sampler
 from oneshot.space import Arch, Space
@@ -181,6 +182,10 @@ class Method(nn.Module, ABC):
     def derive(self) -> Arch | None:
         """The architecture that was found; None for a method that only trains a predictor."""
         return None
+
+    def gates_of(self, arch: Arch) -> Gates:
+        """What runs of an architecture: each of its options whole, unless the method has found weights for them."""
+        return self.space.gates(arch)
 
     def report(self, net: nn.Module, images: ImageSource, folder: Path) -> None:
         """Leave in the run folder what else there is to say of a trained network, given the validation images."""

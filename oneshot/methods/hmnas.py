@@ -196,6 +196,14 @@ class HmNas(Method):
         )
         return empty if self.space.allows(empty) else arch
 
+    def gates_of(self, arch: Arch) -> Gates:
+        """Of what is unmasked its mixing weights, with which it was fine-tuned; any other architecture's are 1."""
+        plain, found = self.space.gates(arch), self.searched()
+        options = [tuple(option for option, _ in gate) for gate in found]
+        if arch != self.derive() or [tuple(option for option, _ in gate) for gate in plain] != options:
+            return plain
+        return tuple(tuple((option, float(weight)) for option, weight in gate) for gate in found)
+
     def report(self, net: nn.Module, images: ImageSource, folder: Path) -> None:
         """What each stage keeps, see `oneshot.methods.stages`."""
         if self.masks is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from oneshot.gates import Gates, weighed
 from oneshot.nn.contexts.base import DependenceSettings, Told
 from oneshot.nn.contexts.constant import Constant, vectors_of
 from oneshot.nn.uses import take, used
@@ -22,14 +23,25 @@ CLOSE = 1e-3
 """How far logits may differ, as a share of the largest, by the order of additions in a network that is cut out."""
 
 
-def inherit(net: nn.Module, space: Space, arch: Arch, alone: nn.Module, own: Space, images: Tensor) -> list[Tensor]:
+def inherit(
+    net: nn.Module,
+    space: Space,
+    arch: Arch,
+    alone: nn.Module,
+    own: Space,
+    images: Tensor,
+    gates: Gates | None = None,
+) -> list[Tensor]:
     """Give `alone`, of the one-architecture space `own`, what the supernet uses for this architecture.
+
+    `gates` are those with which the supernet runs it, where its options have weights other than 1.
 
     Weights of channels that are not used, of copies of other contexts, and what tells contexts apart are left behind;
     what a context says of this architecture becomes constant. Returns the tensors that `alone` uses. ValueError where
     its steps are not those of the supernet, or its logits of the images differ.
     """
-    gates, only = space.gates(arch), own.gates((0,) * len(own.decisions))
+    gates = space.gates(arch) if gates is None else gates
+    only = weighed(own.gates((0,) * len(own.decisions)), gates)
     contexts, told = getattr(net, "contexts", None), list[Told]()
     watch = (
         None if contexts is None else contexts.register_forward_hook(lambda module, asked, given: told.append(given))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +51,53 @@ def right(module: nn.Module, run: Run) -> float:
     with torch.no_grad():
         hits = [(module(x).argmax(1) == y).sum() for x, y in run.valid.batches(256)]
     return 100 * float(sum(hits)) / len(run.valid)
+
+
+MASKED = {"method": "hm-nas", "warm_start": 1, "mask_epochs": 1, "fine_tune_epochs": 0}
+
+
+def masked() -> Run:
+    """HM-NAS with mixing weights of its own, of which three operations and an edge are masked."""
+    run = small("nasbench201-subsets", **MASKED)
+    method: Any = run.method
+    with torch.no_grad():
+        for p in (*method.alphas, *method.betas):
+            p.normal_()
+        method.masks.operations[0][:2] = 0
+        method.masks.operations[4][1] = 0
+        method.masks.edges[2][0] = 0
+    return run
+
+
+def test_what_hmnas_found_runs_with_its_mixing_weights(tmp_path: Path) -> None:
+    run = masked()
+    method: Any = run.method
+    found, other = (
+        method.derive(),
+        SPACES["nasbench201-subsets"].parse("skip_connect|none|nor_conv_3x3|none|none|skip_connect"),
+    )
+    x = next(run.valid.batches(8))[0]
+    with torch.no_grad():
+        assert torch.allclose(run.net(x, method.gates_of(found)), run.net(x, method.searched()), atol=1e-5)
+        assert not torch.allclose(run.net(x, method.gates_of(found)), run.net(x, run.space.gates(found)), atol=1e-2)
+    assert method.gates_of(other) == run.space.gates(other)
+    evaluator, module = of_run(run, **NORM), extract(run, **NORM)
+    assert evaluator.protocol["mixing_weights_of"] == run.space.format(found)
+    (predicted,) = evaluator([found]).accuracy
+    assert predicted == pytest.approx(right(module, run))
+    assert [len(site) for site in module.facts["weights"]] == [len(gate) for gate in method.searched()]
+    assert "weights" not in extract(run, other, **NORM).facts
+    save(module, tmp_path / "found.safetensors")
+    with torch.no_grad():
+        assert torch.allclose(load_network(tmp_path / "found.safetensors")(x), module(x), atol=1e-5)
+
+
+def test_mixing_weights_that_do_not_fit_are_said_to_be(tmp_path: Path) -> None:
+    run, path = masked(), tmp_path / "found.safetensors"
+    module = extract(run, **NORM)
+    module.facts["weights"].pop()
+    with pytest.raises(ValueError, match="one mixing weight for each operation"):
+        save(module, path)
 
 
 @pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.long)])
