@@ -45,9 +45,9 @@ class Known:
     def find(self, arch: Arch) -> Row | None:
         return self._rows.get(arch) or self.by_text.get(self.space.format(arch))
 
-    def rank(self, accuracy: float) -> int:
+    def rank(self, predicted: float) -> int:
         """One more than how many are predicted to be better."""
-        return bisect_left(self._falling, (-accuracy, "")) + 1
+        return bisect_left(self._falling, (-predicted, "")) + 1
 
     def best(self, limit: int) -> list[Row]:
         return [self.by_text[text] for _, text in self._falling[:limit]]
@@ -71,7 +71,7 @@ class Known:
             self._rows.setdefault(row.arch, row)
             if row.text not in self.by_text:  # a space may write several architectures alike
                 self.by_text[row.text] = row
-                keys.append((-row.prediction.accuracy, row.text))
+                keys.append((-row.prediction.value, row.text))
         if len(keys) <= FEW:
             for key in keys:
                 insort(self._falling, key)
@@ -79,9 +79,9 @@ class Known:
             self._falling = sorted([*self._falling, *keys])
 
     def measured(self) -> tuple[list[Row], np.ndarray, np.ndarray]:
-        """The rows whose truth is known, by falling prediction, with what is predicted and true, in percent."""
+        """The rows whose truth is known, by falling prediction, with what is predicted and what is true in percent."""
         rows = [row for row in self.best(len(self)) if row.truth is not None]
-        return rows, np.array([r.prediction.accuracy for r in rows]), np.array([r.truth for r in rows], float)
+        return rows, np.array([r.prediction.value for r in rows]), np.array([r.truth for r in rows], float)
 
     def _truths(self, archs: Sequence[Arch]) -> list[float | None]:
         if self.truth is None:

@@ -7,6 +7,8 @@ import { element } from "./svg.js";
 const $ = (id) => document.getElementById(id);
 const QUIET = 120; // milliseconds without a further choice before the service is asked
 let space, show, indices, record = null, compared = null, pending = null, timer = 0;
+let quantity = null; // what is predicted, where it is no accuracy
+const value = (row) => (quantity ? Number(row.score.toPrecision(6)).toLocaleString("en", { maximumSignificantDigits: 6 }) : row.accuracy.toFixed(2));
 
 async function ask(path, options = {}) {
   const token = sessionStorage.getItem("token");
@@ -55,16 +57,23 @@ async function predict(name) {
 function answer() {
   $("answer").hidden = false;
   $("answer").classList.remove("old");
-  $("accuracy").textContent = record.accuracy.toFixed(2);
-  const [low, high] = record.interval.map((v) => v.toFixed(2));
-  $("interval-text").textContent = `95% interval ${low} to ${high}, from ${record.images.toLocaleString("en")} images`;
-  interval($("interval"), record);
+  $("accuracy").textContent = value(record);
+  $("unit").textContent = quantity ? ` ${quantity}` : " % predicted";
+  $("interval").hidden = record.interval === null;
+  if (record.interval === null) {
+    $("interval-text").textContent = "It ranks architectures, and is no accuracy.";
+  } else {
+    const [low, high] = record.interval.map((v) => v.toFixed(2));
+    $("interval-text").textContent = `95% interval ${low} to ${high}, from ${record.images.toLocaleString("en")} images`;
+    interval($("interval"), record);
+  }
   $("text").value = record.arch;
   figures();
 }
 
 function facts(known) {
-  const rows = [["rank", `${record.rank.toLocaleString("en")} of ${known.toLocaleString("en")} known`], ["loss", record.loss?.toFixed(4) ?? "infinite"]];
+  const rows = [["rank", `${record.rank.toLocaleString("en")} of ${known.toLocaleString("en")} known`]];
+  if (!quantity) rows.push(["loss", record.loss?.toFixed(4) ?? "infinite"]);
   if (record.truth !== null) rows.unshift(["measured", `${record.truth.toFixed(2)} %`]);
   $("facts").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
 }
@@ -74,7 +83,7 @@ async function knowledge() {
   if (record) facts(best.known);
   $("best-list").replaceChildren(...best.predictions.map((row) => {
     const button = element("button", { type: "button", title: row.arch, "aria-current": record?.arch === row.arch ? "true" : null },
-      element("b", {}, row.accuracy.toFixed(2)), element("span", { class: "name" }, row.arch));
+      element("b", {}, value(row)), element("span", { class: "name" }, row.arch));
     button.addEventListener("click", () => choose(row.indices));
     return element("li", {}, button);
   }));
@@ -86,7 +95,7 @@ async function knowledge() {
 function figures() {
   if (!compared) return;
   const tau = compared.kendall_tau === null ? "" : `, Kendall's tau ${compared.kendall_tau.toFixed(3)}`;
-  const [svg, below] = scatter(compared, record);
+  const [svg, below] = scatter(compared, record, quantity);
   $("improvement-note").textContent = `mean truth of what is left: 0 is the mean of all, 1 the best of the table`;
   $("scatter-note").textContent = `${compared.column}: ${compared.count.toLocaleString("en")} architectures${tau}` +
     (below ? `; ${below} beyond the axes` : "");
@@ -96,9 +105,10 @@ function figures() {
 
 async function start() {
   const model = await ask("/v1/model");
+  quantity = model.protocol.quantity ?? null;
   space = await ask("/v1/space");
   $("token").hidden = true;
-  const trained = model.protocol.configuration?.dataset;
+  const trained = quantity ?? model.protocol.configuration?.dataset;
   $("about").textContent = [model.space, trained, `${model.known.toLocaleString("en")} predictions known`].filter(Boolean).join(" · ");
   document.title = `oneshot: ${model.space}`;
   $("decisions").replaceChildren();
