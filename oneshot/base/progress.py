@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 from oneshot.base.console import console
 
@@ -13,7 +13,12 @@ LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Counts `total` units of work; silent for the first two seconds where no terminal shows it."""
+    """Counts `total` units of work; silent for the first two seconds where no terminal shows it.
+
+    Within another one that a terminal shows, it is told in lines.
+    """
+
+    _has_bar: ClassVar[bool] = False
 
     def __init__(self, label: str, total: int, unit: str, stream: TextIO | None = None, quiet: bool = False) -> None:
         self.label, self.total, self.unit, self.quiet = label, total, unit, quiet
@@ -24,7 +29,7 @@ class Progress:
         self._bar: Any = None
 
     def __enter__(self) -> Progress:
-        if not self.quiet and self.stream.isatty():
+        if not self.quiet and self.stream.isatty() and not Progress._has_bar:
             from rich import progress
 
             columns = (
@@ -37,12 +42,14 @@ class Progress:
             )
             self._bar = progress.Progress(*columns, console=console(self.stream))
             self._bar.start()
+            Progress._has_bar = True
             self._task = self._bar.add_task(self.label, total=self.total, facts="")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
         if self._bar is not None:
             self._bar.stop()
+            Progress._has_bar = False
         elif kind is None and time.monotonic() - self._start > 2.0:
             self._line("")
 

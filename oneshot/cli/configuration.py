@@ -36,11 +36,11 @@ def add_configuration(
         group = to.add_argument_group({Config: "what runs", Recipe: "recipe"}[kind])
         for name in (f.name for f in fields(kind) if f.name not in skip):
             if name in parts:
-                text = f"{_help(Config)[name]}: {', '.join(_registry(name))}"
+                text = f"{help_of(Config)[name]}: {', '.join(_registry(name))}"
                 group.add_argument(f"--{name}.name", type=str, default=names[name], help=text)
             elif name not in PARTS:
                 group.add_argument(
-                    f"--{name}", type=_types(kind)[name], default=_default(made, name), help=_help(kind)[name]
+                    f"--{name}", type=types_of(kind)[name], default=_default(made, name), help=help_of(kind)[name]
                 )
     for part in parts:
         _add_settings(to, part, names[part], getattr(config, part))
@@ -65,9 +65,9 @@ def _add_settings(to: Parser, part: str, name: str, of_preset: Any) -> None:
         return
     group = to.add_argument_group(f"settings of {part} {name}")
     for f in fields(kind):
-        text = _help(kind).get(f.name, "")
+        text = help_of(kind).get(f.name, "")
         group.add_argument(
-            f"--{part}.{f.name}", type=_types(kind)[f.name], default=_default(defaults, f.name), help=text
+            f"--{part}.{f.name}", type=types_of(kind)[f.name], default=_default(defaults, f.name), help=text
         )
 
 
@@ -93,11 +93,11 @@ def _others(to: Parser) -> list[str]:
     return [option[2:] for option in to._option_string_actions if option.startswith("--")]
 
 
-def _types(kind: type) -> dict[str, Any]:
+def types_of(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def _help(kind: type) -> dict[str, str]:
+def help_of(kind: type) -> dict[str, str]:
     """What the docstrings of a dataclass, and of those that it derives from, say of its fields."""
     found = [p for base in reversed(kind.__mro__) for p in docstring_parser.parse(base.__doc__ or "").params]
     return {p.arg_name: " ".join((p.description or "").split()) for p in found}

@@ -1,4 +1,4 @@
-"""What `oneshot search` asks: a supernet, stand-alone training, a table or a service, and their networks' costs."""
+"""What `oneshot search` asks: a supernet, stand-alone training, a table, a score, a service; their networks' costs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oneshot.cli import untrained
 from oneshot.cli.address import connected
 from oneshot.cli.options import device, spread
 
@@ -59,8 +60,11 @@ class Opened:
 
 def asked_service(args: Any, argv: Sequence[str]) -> RemoteEvaluator | None:
     """The service that the arguments name, if they do; ValueError unless they name one thing to ask."""
-    if bool(args.run) == bool(args.benchmark):
-        raise ValueError("say what to ask: a run folder, or --benchmark NAME (one of these)")
+    scores = untrained.is_chosen(args, argv)
+    if (bool(args.run), bool(args.benchmark), scores).count(True) != 1:
+        raise ValueError(
+            "say what to ask: a run folder, --benchmark NAME, or --evaluator NAME --space NAME (one of these)"
+        )
     if args.standalone < 0:
         raise ValueError(f"--standalone must be at least 0 epochs, got {args.standalone}")
     return connected(args, argv)
@@ -75,6 +79,9 @@ def opened(args: Any, service: RemoteEvaluator | None, cluster: Cluster | None =
         return Opened(service, service.network, store=store)
     if args.benchmark:
         return _opened_table(args)
+    if not args.run:
+        evaluator = untrained.evaluator_of(args, cluster)
+        return Opened(evaluator, {}, store=Stored(evaluator, untrained.store_of(args), chunk=TOGETHER))
     found = _opened_standalone(args, cluster) if args.standalone else _opened_run(args, cluster)
     name = "standalone.sqlite" if args.standalone else "predictions.sqlite"
     found.store = Stored(found.evaluator, args.store or Path(args.run) / name, chunk=1 if args.standalone else TOGETHER)
