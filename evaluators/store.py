@@ -136,7 +136,8 @@ class Stored:
                 raise ValueError("an architecture is a string")
             return self._rows.read(*numbers)
         except (ValueError, TypeError):
-            row = f"{arch!r:.100}, {', '.join(f'{number!r:.40}' for number in numbers)}"
+            told = [f"{name} {number!r:.40}" for name, number in zip(self._rows.columns, numbers, strict=False)]
+            row = ", ".join([f"{arch!r:.100}", *told])
             raise ValueError(f"{self.path} holds what is no prediction: {row}") from None
 
     def known(self, archs: Sequence[Arch]) -> dict[Arch, Prediction]:
@@ -216,6 +217,7 @@ class _Rows:
     """How predictions of one quantity lie in a table of their own."""
 
     table: str
+    columns: tuple[str, ...]
     write: Callable[[Prediction], tuple[Any, ...]]
     read: Callable[..., Prediction]
 
@@ -227,8 +229,9 @@ class _Rows:
 
 def _rows_of(protocol: Mapping[str, Any]) -> _Rows:
     if quantity(protocol).is_accuracy:
-        return _Rows("predictions", lambda v: (v.accuracy, v.loss, v.images, v.balanced), _accuracy)
-    return _Rows("scores", lambda v: (v.score, v.images), _score)
+        columns = ("accuracy", "loss", "images", "balanced_accuracy")
+        return _Rows("predictions", columns, lambda v: (v.accuracy, v.loss, v.images, v.balanced), _accuracy)
+    return _Rows("scores", ("score", "images"), lambda v: (v.score, v.images), _score)
 
 
 def _accuracy(accuracy: Any, loss: Any, images: Any, balanced: Any = None) -> Prediction:
