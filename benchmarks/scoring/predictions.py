@@ -74,14 +74,12 @@ class Predicted:
 
 @runtime_checkable
 class Evaluated(Protocol):
-    """What an evaluator returns."""
+    """What an evaluator returns; its `predicted` ranks, or where it has none its `accuracy`."""
 
     @property
     def space(self) -> Space: ...
     @property
     def archs(self) -> Sequence[Arch]: ...
-    @property
-    def predicted(self) -> Array: ...
     @property
     def protocol(self) -> Mapping[str, Any]: ...
 
@@ -100,7 +98,8 @@ def as_predicted(source: Predicted | Evaluated | pd.DataFrame | str | Path) -> P
         name = str(protocol.get("name") or protocol.get("evaluator") or "predictions")
         failures: Mapping[Arch, str] = getattr(source, "failures", {})
         kept, notes = _without_errors([failures.get(arch) for arch in source.archs], name)
-        return Predicted([strings[i] for i in kept], source.predicted[kept], source.space.name, protocol, name, notes)
+        values = np.asarray(source.predicted if hasattr(source, "predicted") else source.accuracy)  # pyright: ignore
+        return Predicted([strings[i] for i in kept], values[kept], source.space.name, protocol, name, notes)
     import pandas as pd
 
     if not isinstance(source, pd.DataFrame):
