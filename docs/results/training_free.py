@@ -2,7 +2,8 @@
 
     ONESHOT_DATA=data python docs/results/training_free.py runs/training-free
 
-Each step is a command of `oneshot`, printed before it runs. What they left is written beside this file.
+Each step is a command of `oneshot`, printed before it runs. What they left is written beside this file. The published
+rows of the parts of AZ-NAS and VKDNW were taken in one pass an architecture by the library's own functions instead.
 """
 
 from __future__ import annotations
