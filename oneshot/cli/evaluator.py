@@ -66,8 +66,6 @@ def asked_service(args: Any, argv: Sequence[str]) -> RemoteEvaluator | None:
         )
     if args.standalone < 0:
         raise ValueError(f"--standalone must be at least 0 epochs, got {args.standalone}")
-    if args.standalone and scores:
-        raise ValueError("--standalone needs a run folder, got --evaluator")
     return connected(args, argv)
 
 

@@ -37,6 +37,9 @@ def test_scores_are_predicted_kept_and_scored(tmp_path: Path, capsys: pytest.Cap
     assert [row["score"] for row in again["predictions"]] == [7.0] * 12  # nothing was computed twice
     assert again["protocol"]["network"] == {"name": "nasbench201", "channels": 4, "cells": 1, "pool_conv": False}
     assert again["protocol"]["settings"]["batch"] == 4
+    assert "recommended" not in again
+    assert oneshot(f"{words} --next 3 --next-out {tmp_path / 'next.txt'} --show 0") == 0
+    assert len((tmp_path / "next.txt").read_text().split()) == 3
 
 
 def test_a_file_of_scores_is_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +110,7 @@ def test_stores_of_earlier_versions_take_scores(tmp_path: Path) -> None:
         (f"predict --evaluator naswot {TINY} --evaluator.batch 0 --sample 3", ("batch must be at least 2",)),
         (f"predict --evaluator naswot {TINY} --dataset nowhere --sample 3", ("nowhere",)),
         ("search --evaluator naswot --space nasbench201 --benchmark nasbench201-digits", ("one of these",)),
+        ("search --evaluator naswot --space nasbench201 --standalone 2", ("--standalone is for a run folder",)),
         ("serve --port 0", ("a run folder, or --evaluator",)),
     ],
 )
