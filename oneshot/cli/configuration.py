@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
+from itertools import pairwise
 from typing import Any, get_type_hints
 
 import docstring_parser
@@ -75,7 +76,7 @@ def _add_settings(to: Parser, of: Chosen, of_preset: Chosen) -> None:
 def asked(words: Sequence[str], names: Sequence[str]) -> dict[str, str]:
     """What the words say of these options; the last one counts."""
     found: dict[str, str] = {}
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in pairwise([*words, ""]):
         flag, equals, value = word.partition("=")
         name = flag.removeprefix("--").removesuffix(".name")
         if flag.startswith("--") and name in names:

@@ -30,7 +30,7 @@ def task() -> Task:
 
 def test_files(task: Task, tmp_path: Path) -> None:
     begin(tmp_path / "found", SETTINGS)
-    write(tmp_path / "found", task, SETTINGS)
+    write(tmp_path / "found", task, document(task, SETTINGS))
     written = json.loads((tmp_path / "found" / "result.json").read_text())
     assert written == document(task, SETTINGS)
     assert written["best"]["accuracy"] == max(c.predicted for c in task.found)
