@@ -13,6 +13,7 @@ import numpy as np
 
 from oneshot.base.files import replacing, write_json
 from oneshot.base.provenance import environment
+from oneshot.base.quantity import Quantity, quantity
 from oneshot.space import Arch, Space
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ UNBALANCED = 2
 
 @dataclass(frozen=True)
 class Prediction:
-    """The predicted accuracy of one architecture, in percent, and how sure it is; or the error that came instead.
+    """The predicted accuracy of one architecture, in percent, and how sure it is; or a score; or an error instead.
 
-    Accuracy and loss are NaN exactly where there is an error. `balanced` is the mean of the accuracies on each class,
-    in percent, where classes are unbalanced. ValueError for an accuracy that is no percentage.
+    Accuracy and loss are NaN exactly where there is an error, or a score that is no accuracy. `balanced` is the mean of
+    the accuracies on each class, in percent, where classes are unbalanced. ValueError for an accuracy that is no
+    percentage, and for a score that is not finite.
     """
 
     accuracy: float
@@ -39,15 +41,28 @@ class Prediction:
     images: int
     balanced: float | None = None
     error: str | None = None
+    score: float | None = None
 
     def __post_init__(self) -> None:
-        if self.error is None and not 0 <= self.accuracy <= 100:
+        if self.score is not None and not math.isfinite(self.score):
+            raise ValueError(f"a score must be finite, got {self.score}")
+        if self.error is None and self.score is None and not 0 <= self.accuracy <= 100:
             raise ValueError(f"an accuracy must be a percentage from 0 to 100, got {self.accuracy}")
 
     @classmethod
     def failed(cls, error: str, images: int) -> Prediction:
         """What stands in the place of an architecture that nothing can be predicted of."""
         return cls(math.nan, math.nan, images, error=error)
+
+    @classmethod
+    def scored(cls, score: float, images: int) -> Prediction:
+        """Of what ranks architectures and is no accuracy."""
+        return cls(math.nan, math.nan, images, score=score)
+
+    @property
+    def value(self) -> float:
+        """What ranks: the accuracy, or the score; NaN where there is an error."""
+        return self.accuracy if self.score is None else self.score
 
     @property
     def standard_error(self) -> float:
@@ -66,6 +81,7 @@ _OF_COLUMN: dict[str, Callable[[Prediction], float | None]] = {
     "loss": lambda value: _number(value.loss),
     "images": lambda value: value.images,
     "standard_error": lambda value: _number(value.standard_error),
+    "score": lambda value: value.score,
 }
 
 
@@ -89,9 +105,21 @@ class Predictions:
         return zip(self.archs, self.values, strict=True)
 
     @property
+    def quantity(self) -> Quantity:
+        """What they are of: the protocol says it."""
+        return quantity(self.protocol)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """What ranks the architectures, more is better [N]; NaN for what failed."""
+        return np.array([value.value for value in self.values], float)
+
+    @property
     def accuracy(self) -> np.ndarray:
-        """Percent [N]."""
-        return np.array([value.accuracy for value in self.values])
+        """Percent [N]; ValueError where they are scores, which are `predicted`."""
+        if not self.quantity.is_accuracy:
+            raise ValueError(f"these predictions are {self.quantity.title}s, which are no accuracies: see `predicted`")
+        return self.predicted
 
     @property
     def loss(self) -> np.ndarray:
@@ -120,7 +148,7 @@ class Predictions:
         from oneshot.benchmarks.display import html_table
 
         best = self._ranked()[:SHOWN]
-        rows = [[self.space.format(self.archs[i]), _percent(self.values[i])] for i in best]
+        rows = [[self.space.format(self.archs[i]), self._shown(self.values[i])] for i in best]
         caption = f"the best {len(best)} of {len(self):,} architectures of {self.space.name}"
         if failures := self.failures:
             caption += f"; {len(failures):,} without a prediction: {next(iter(failures.values()))}"
@@ -128,19 +156,26 @@ class Predictions:
             caption += f"; BatchNorm {self.protocol['batch_norm']}"
         if images := sorted({value.images for value in self.values}):
             caption += "; " + " to ".join(f"{count:,}" for count in dict.fromkeys((images[0], images[-1]))) + " images"
-        return html_table(["architecture", "accuracy %"], rows, caption)
+        return html_table(["architecture", self.quantity.title], rows, caption)
 
     def _ranked(self) -> list[int]:
         """The places of the predictions, the best first, without what failed."""
-        order = np.argsort(-self.accuracy, kind="stable")
+        order = np.argsort(-self.predicted, kind="stable")
         return [place for place in order.tolist() if self.values[place].error is None]
 
     def _line(self, place: int) -> str:
-        return f"{self.space.format(self.archs[place])} with {_percent(self.values[place])}%"
+        unit = "%" if self.quantity.is_accuracy else f" ({self.quantity.title})"
+        return f"{self.space.format(self.archs[place])} with {self._shown(self.values[place])}{unit}"
+
+    def _shown(self, value: Prediction) -> str:
+        error = f" ± {value.standard_error:.2f}" if self.quantity.is_accuracy else ""
+        return self.quantity.text(value.value) + error
 
     @property
     def columns(self) -> list[str]:
-        """What is said of each: balanced_accuracy where classes are unbalanced."""
+        """What is said of each: balanced_accuracy where classes are unbalanced; of scores nothing of accuracies."""
+        if not self.quantity.is_accuracy:
+            return ["arch", self.quantity.column, "images"]
         balanced = ["balanced_accuracy"] if any(value.balanced is not None for value in self.values) else []
         return ["arch", "accuracy", *balanced, "loss", "images", "standard_error"]
 
@@ -187,10 +222,6 @@ class Predictions:
 
                 table = pa.Table.from_pandas(self.frame(), preserve_index=False)
                 parquet.write_table(table.replace_schema_metadata({"oneshot": json.dumps(self.heading())}), temporary)
-
-
-def _percent(value: Prediction) -> str:
-    return f"{value.accuracy:.2f} ± {value.standard_error:.2f}"
 
 
 @dataclass(frozen=True)
@@ -255,7 +286,7 @@ def is_balanced(labels: np.ndarray) -> bool:
 
 
 class Evaluator(Protocol):
-    """Predicts accuracies: one row an architecture, in order, each independent of the company it comes in."""
+    """Predicts accuracies, or scores: one row an architecture, in order, each independent of its company."""
 
     @property
     def space(self) -> Space: ...

@@ -178,11 +178,13 @@ class CorrectedEvaluator:
     def _columns(self, archs: Sequence[Arch]) -> tuple[dict[str, np.ndarray], dict[Arch, str]]:
         """All features, failed ones as if they were worst, and what failed."""
         predictions = self.evaluator(archs)
-        found, failures = {ACCURACY: predictions.accuracy, LOSS: -predictions.loss}, dict(predictions.failures)
+        found, failures = {ACCURACY: predictions.predicted}, dict(predictions.failures)
+        if predictions.quantity.is_accuracy:
+            found[LOSS] = -predictions.loss
         found |= facts_of(self.space, archs)
         for name, other in self.others.items():
             more = other(archs)
-            found[name], failures = more.accuracy, {**failures, **more.failures}
+            found[name], failures = more.predicted, {**failures, **more.failures}
         return {name: np.nan_to_num(values, nan=-np.inf, neginf=-np.inf) for name, values in found.items()}, failures
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from oneshot.evaluators.base import Evaluator, Prediction, Predictions
 
+from oneshot.base.quantity import quantity
 from oneshot.space import Arch
 
 
@@ -18,6 +19,9 @@ class EnsembleEvaluator:
         if len(members) < 2 or len({member.space.name for member in members}) > 1:
             spaces = ", ".join(member.space.name for member in members) or "none"
             raise ValueError(f"an ensemble needs at least two evaluators of one space, got {spaces}")
+        scores = [of.title for of in (quantity(member.protocol) for member in members) if not of.is_accuracy]
+        if scores:
+            raise ValueError(f"an ensemble is the mean of accuracies, got {', '.join(scores)}")
         self.members, self.space = tuple(members), members[0].space
 
     @property

@@ -24,6 +24,7 @@ from oneshot.evaluators.base import Evaluator, Prediction, Predictions
 from oneshot.evaluators.scores import Scorer
 
 from oneshot.base.provenance import fingerprint
+from oneshot.base.quantity import quantity
 from oneshot.samplers.uniform import distinct
 from oneshot.space import Arch, Space
 
@@ -63,8 +64,9 @@ def advise(space: Space, archs: Sequence[Arch], accuracy: np.ndarray) -> Advice:
 class RankEvaluator:
     """An evaluator whose accuracy is a weighted mean of shares: how many percent of a reference sample are below.
 
-    `weights` are by name: `accuracy`, `loss` (less is better), facts of the space, and the names of `others`, whose
-    accuracies count. By default what we recommend. The reference is predicted once, when something is first asked for.
+    `weights` are by name: `accuracy` (of an evaluator of scores these), `loss` (less is better), facts of the space,
+    and the names of `others`, whose predictions count. By default what we recommend. The reference is predicted once,
+    when something is first asked for.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class RankEvaluator:
     ) -> None:
         self.evaluator, self.space, self.others = evaluator, evaluator.space, dict(others or {})
         self.weights = checked_weights(weights or recommended_weights(self.space))
+        if LOSS in self.weights and not quantity(evaluator.protocol).is_accuracy:
+            raise ValueError(f"a {quantity(evaluator.protocol).title} has no loss to rank by")
         if reference < 2:
             raise ValueError(f"a reference needs at least 2 architectures, got {reference}")
         count = min(reference, sum(1 for _ in self.space)) if self.space.is_enumerable else reference
@@ -119,11 +123,11 @@ class RankEvaluator:
         if {ACCURACY, LOSS} & {*self.weights}:
             predictions = self.evaluator(archs)
             failures |= predictions.failures
-            found = {ACCURACY: np.nan_to_num(predictions.accuracy, nan=-1.0), LOSS: -predictions.loss}
+            found = {ACCURACY: predictions.predicted, LOSS: -predictions.loss}
         if {*self.weights} - {ACCURACY, LOSS, *self.others}:
             found |= facts_of(self.space, archs)
         for name in self.others.keys() & self.weights.keys():
             predictions = self.others[name](archs)
             failures |= predictions.failures
-            found[name] = predictions.accuracy
+            found[name] = predictions.predicted
         return {name: np.nan_to_num(found[name], nan=-np.inf) for name in self.weights if name in found}, failures

@@ -103,6 +103,8 @@ class RemoteEvaluator:
         try:
             if row.get("error") is not None:
                 return Prediction.failed(str(row["error"]), int(row["images"]))
+            if row.get("score") is not None:
+                return Prediction.scored(float(row["score"]), int(row["images"]))
             numbers = float(row["accuracy"]), _loss(row["loss"]), int(row["images"])
             return Prediction(*numbers, balanced=row.get("balanced_accuracy"))
         except (AttributeError, KeyError, TypeError, ValueError):

@@ -17,7 +17,7 @@ class Answer(Protocol):
     """What scores are read from: numbers [N] of which more is better, and what failed; `Predictions` are one."""
 
     @property
-    def accuracy(self) -> np.ndarray: ...
+    def predicted(self) -> np.ndarray: ...
     @property
     def failures(self) -> Mapping[Arch, str]: ...
 
@@ -32,7 +32,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    accuracy: np.ndarray
+    predicted: np.ndarray
     failures: Mapping[Arch, str]
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from oneshot.evaluators.base import Evaluator, Prediction, Predictions
 
 from oneshot.base.provenance import fingerprint
+from oneshot.base.quantity import quantity
 from oneshot.space import Arch
 
 SCHEMA = """
@@ -20,6 +22,10 @@ CREATE TABLE IF NOT EXISTS protocols (key TEXT PRIMARY KEY, document TEXT NOT NU
 CREATE TABLE IF NOT EXISTS predictions (
     key TEXT NOT NULL REFERENCES protocols, arch TEXT NOT NULL,
     accuracy REAL NOT NULL, loss REAL NOT NULL, images INTEGER NOT NULL, balanced_accuracy REAL,
+    PRIMARY KEY (key, arch)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS scores (
+    key TEXT NOT NULL REFERENCES protocols, arch TEXT NOT NULL, score REAL NOT NULL, images INTEGER NOT NULL,
     PRIMARY KEY (key, arch)
 ) WITHOUT ROWID;
 """
@@ -56,7 +62,7 @@ class Stored:
         self.evaluator, self.path, self.chunk, self.timeout = evaluator, Path(path), chunk, timeout
         self.space = evaluator.space
         self._document = json.dumps({"space": self.space.name, "protocol": evaluator.protocol}, sort_keys=True)
-        self._key = fingerprint(self._document)
+        self._key, self._rows = fingerprint(self._document), _rows_of(evaluator.protocol)
         self._must_be_kept, self._warned = must_be_kept, False
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"{self.path} cannot be used: there is no folder {self.path.parent}")
@@ -105,8 +111,10 @@ class Stored:
     def count(self) -> int:
         """How many predictions of this protocol the file holds."""
         with self._reading() as connection:
-            found = connection.execute("SELECT COUNT(*) FROM predictions WHERE key = ?", (self._key,)).fetchone()
-        return found[0]
+            if not self._rows.are_in(connection):
+                return 0
+            sql = f"SELECT COUNT(*) FROM {self._rows.table} WHERE key = ?"
+            return connection.execute(sql, (self._key,)).fetchone()[0]
 
     def everything(self) -> dict[str, Prediction]:
         """Every prediction of this protocol, another process's too, by the string of its architecture."""
@@ -114,19 +122,23 @@ class Stored:
 
     def _read(self, condition: str, *values: str) -> dict[str, Prediction]:
         with self._reading() as connection:
+            if not self._rows.are_in(connection):
+                return {}
             # the last column is the youngest: files of earlier versions that cannot be written lack it
-            rows = connection.execute(f"SELECT * FROM predictions WHERE key = ?{condition}", (self._key, *values))
-            found = [row[1:] for row in rows]
-        return {text: self._believed(text, *numbers) for text, *numbers in found}
+            sql = f"SELECT * FROM {self._rows.table} WHERE key = ?{condition}"
+            found = [row[1:] for row in connection.execute(sql, (self._key, *values))]
+        return {text: self._believed(text, numbers) for text, *numbers in found}
 
-    def _believed(self, arch: Any, accuracy: Any, loss: Any, images: Any, balanced: Any = None) -> Prediction:
+    def _believed(self, arch: Any, numbers: Sequence[Any]) -> Prediction:
         """A row as a prediction; ValueError where the file holds something else."""
-        numbers = isinstance(accuracy, int | float) and isinstance(loss, int | float) and isinstance(images, int)
-        numbers &= balanced is None or (isinstance(balanced, int | float) and 0 <= balanced <= 100)
-        if not isinstance(arch, str) or not numbers or not 0 <= accuracy <= 100 or images < 1:
-            row = f"{arch!r:.100}, accuracy {accuracy!r:.40}, loss {loss!r:.40}, images {images!r:.40}"
-            raise ValueError(f"{self.path} holds what is no prediction: {row}")
-        return Prediction(float(accuracy), float(loss), images, balanced=balanced)
+        try:
+            if not isinstance(arch, str):
+                raise ValueError("an architecture is a string")
+            return self._rows.read(*numbers)
+        except (ValueError, TypeError):
+            told = [f"{name} {number!r:.40}" for name, number in zip(self._rows.columns, numbers, strict=False)]
+            row = ", ".join([f"{arch!r:.100}", *told])
+            raise ValueError(f"{self.path} holds what is no prediction: {row}") from None
 
     def known(self, archs: Sequence[Arch]) -> dict[Arch, Prediction]:
         """Those that the file holds; looked up one by one, because a few must not read a large file."""
@@ -137,7 +149,7 @@ class Stored:
     def keep(self, archs: Sequence[Arch], values: Sequence[Prediction]) -> None:
         """Commit what the evaluator says of these, or would say, but for what failed."""
         rows = [
-            (self._key, self.space.format(arch), value.accuracy, value.loss, value.images, value.balanced)
+            (self._key, self.space.format(arch), *self._rows.write(value))
             for arch, value in zip(archs, values, strict=True)
             if value.error is None
         ]
@@ -153,7 +165,9 @@ class Stored:
                     with suppress(sqlite3.OperationalError):  # another process was faster
                         connection.execute("ALTER TABLE predictions ADD COLUMN balanced_accuracy REAL")
                 connection.execute("INSERT OR IGNORE INTO protocols VALUES (?, ?)", (self._key, self._document))
-                connection.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?, ?)", rows)
+                if rows:
+                    places = ", ".join("?" for _ in rows[0])
+                    connection.executemany(f"INSERT OR IGNORE INTO {self._rows.table} VALUES ({places})", rows)
         except sqlite3.DatabaseError as error:
             if self._must_be_kept or not _unwritable(error):
                 raise self._told(error) from error
@@ -196,6 +210,42 @@ class Stored:
         if isinstance(error, sqlite3.OperationalError):
             return OSError(f"{self.path} cannot be used: {error}")
         return ValueError(f"{self.path} is no intact database of predictions: {error}")
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """How predictions of one quantity lie in a table of their own."""
+
+    table: str
+    columns: tuple[str, ...]
+    write: Callable[[Prediction], tuple[Any, ...]]
+    read: Callable[..., Prediction]
+
+    def are_in(self, connection: sqlite3.Connection) -> bool:
+        """Files of earlier versions that cannot be written lack a table."""
+        sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return connection.execute(sql, (self.table,)).fetchone() is not None
+
+
+def _rows_of(protocol: Mapping[str, Any]) -> _Rows:
+    if quantity(protocol).is_accuracy:
+        columns = ("accuracy", "loss", "images", "balanced_accuracy")
+        return _Rows("predictions", columns, lambda v: (v.accuracy, v.loss, v.images, v.balanced), _accuracy)
+    return _Rows("scores", ("score", "images"), lambda v: (v.score, v.images), _score)
+
+
+def _accuracy(accuracy: Any, loss: Any, images: Any, balanced: Any = None) -> Prediction:
+    numbers = isinstance(accuracy, int | float) and isinstance(loss, int | float) and isinstance(images, int)
+    numbers &= balanced is None or (isinstance(balanced, int | float) and 0 <= balanced <= 100)
+    if not numbers or images < 1:
+        raise ValueError("expected an accuracy, a loss, a number of images, and perhaps a balanced accuracy")
+    return Prediction(float(accuracy), float(loss), images, balanced=balanced)
+
+
+def _score(score: Any, images: Any) -> Prediction:
+    if not isinstance(score, int | float) or not isinstance(images, int) or images < 1:
+        raise ValueError("expected a score and a number of images")
+    return Prediction.scored(float(score), images)
 
 
 def _unwritable(error: sqlite3.DatabaseError) -> bool:

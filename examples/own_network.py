@@ -52,7 +52,7 @@ def main(epochs: int) -> None:
     Nsga2(population=12, generations=4)(task, Uniform(space), np.random.default_rng(0))
     print(f"{task.evaluations} of {space.size} architectures evaluated; the front of accuracy against parameters:")
     for found in task.front():
-        print(f"{found.accuracy:6.2f} %  {found.costs[0]:7,.0f} parameters  {space.format(found.arch)}")
+        print(f"{found.predicted:6.2f} %  {found.costs[0]:7,.0f} parameters  {space.format(found.arch)}")
 
 
 if __name__ == "__main__":

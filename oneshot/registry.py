@@ -100,11 +100,16 @@ METHODS: Registry[Any] = Registry("method", "oneshot.methods")
 """Settings whose `make(setup)` makes an `oneshot.methods.base.Method`."""
 CONTEXTS: Registry[Any] = Registry("context", "oneshot.nn")
 """Settings whose `make()` makes an `oneshot.nn.context.Dependence`, or None."""
+EVALUATORS: Registry[Any] = Registry("evaluator", "oneshot.evaluators")
+"""Of networks of a space, without a run: settings whose `make(space, given, data_dir, device)` makes an evaluator.
+
+`space` is its name, `given` are settings of its networks; the evaluator is one of `oneshot.evaluators.base`.
+"""
 FORMATS: Registry[Any] = Registry("data format", "oneshot.data")
 """An `oneshot.data.load.Format` each."""
 
 
-REGISTRIES = (SPACES, SKELETONS, OPERATIONS, SAMPLERS, METHODS, CONTEXTS, FORMATS)
+REGISTRIES = (SPACES, SKELETONS, OPERATIONS, SAMPLERS, METHODS, CONTEXTS, EVALUATORS, FORMATS)
 
 
 def register_space(space: Any, skeleton: Any) -> Any:

@@ -60,6 +60,7 @@ LIGHT = (
     "oneshot.base.foreign",
     "oneshot.base.lookup",
     "oneshot.base.provenance",
+    "oneshot.base.quantity",
 )
 ROOMS = (
     ("oneshot.base",),

@@ -278,3 +278,47 @@ def test_three_lines_test_a_component_of_ones_own(tmp_path: Path) -> None:
     )
     assert found.returncode == 0, found.stdout[-3000:]
     assert "passed" in found.stdout
+
+
+SCORE = """
+from dataclasses import dataclass
+from typing import ClassVar
+from oneshot.evaluators.training_free.base import Single
+from oneshot.registry import EVALUATORS
+
+@EVALUATORS.register("weights")
+@dataclass(frozen=True)
+class Weights(Single):
+    name: ClassVar[str] = "weights"
+    power: float = 1.0
+
+    def score(self, subject):
+        return float(sum(p.abs().pow(self.power).sum() for p in subject.net.parameters()))
+"""
+
+
+def test_a_score_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "weights.py"
+    file.write_text(SCORE)
+    words = ("predict", "--plugin", file, "--evaluator", "weights", "--space", "nasbench201", "--channels", "4")
+    printed = done(*words, "--power", "2", "--sample", "3", "--json", XDG_CACHE_HOME=str(tmp_path))
+    document = json.loads(printed)
+    assert document["protocol"]["quantity"] == "weights score"
+    assert document["protocol"]["settings"]["power"] == 2.0
+    assert list(document["protocol"]["plugins"]) == ["weights.py"]
+    assert all(row["score"] > 0 for row in document["predictions"])
+    assert "weights" in done("predict", "--plugin", file, "--help")
+
+
+def test_scores_read_networks_of_ones_own(tmp_path: Path) -> None:
+    """A chain, an MLP and a transformer; what a score cannot read it says."""
+    words = ("predict", "--plugin", ROOT / "docs" / "small_networks.py", "--sample", "2", "--json")
+    for name, space in (("az-nas", "small-vit"), ("naswot", "small-cnn"), ("vkdnw", "small-mlp")):
+        more = ("--reference", "4") if name == "az-nas" else ()
+        given = ("--evaluator", name, "--space", space, "--dataset", "noise", "--batch", "4", *more)
+        document = json.loads(done(*words, *given, XDG_CACHE_HOME=str(tmp_path)))
+        assert all(isinstance(row["score"], float) for row in document["predictions"])
+    refused = oneshot(*words, "--evaluator", "naswot", "--space", "small-vit", "--dataset", "noise")
+    assert refused.returncode == 2
+    assert "naswot reads the signs of ReLUs, of which this network has none" in refused.stderr
+    assert "Traceback" not in refused.stderr

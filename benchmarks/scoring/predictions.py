@@ -22,6 +22,7 @@ from oneshot.benchmarks.columns import (
 )
 from oneshot.benchmarks.reading import is_table, label_of, read_any
 
+from oneshot.base.quantity import quantity
 from oneshot.space import Arch, Space
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Predicted:
                 f"rows {repeat[0] + 1} and {repeat[1] + 1} of {self.name} are the same architecture, "
                 f"{self.archs[repeat[0]]!r}; expected each once"
             )
-        if note := mixed_scales(self.accuracy):
+        if quantity(self.protocol).is_accuracy and (note := mixed_scales(self.accuracy)):
             object.__setattr__(self, "notes", tuple(dict.fromkeys([*self.notes, f"{self.name}: {note}"])))
 
     @property
@@ -84,14 +85,12 @@ class Predicted:
 
 @runtime_checkable
 class Evaluated(Protocol):
-    """What an evaluator returns."""
+    """What an evaluator returns; its `predicted` ranks, or where it has none its `accuracy`."""
 
     @property
     def space(self) -> Space: ...
     @property
     def archs(self) -> Sequence[Arch]: ...
-    @property
-    def accuracy(self) -> Array: ...
     @property
     def protocol(self) -> Mapping[str, Any]: ...
 
@@ -110,11 +109,10 @@ def as_predicted(source: Predicted | Evaluated | pd.DataFrame | str | Path) -> P
         name = str(protocol.get("name") or protocol.get("evaluator") or "predictions")
         failures: Mapping[Arch, str] = getattr(source, "failures", {})
         kept, notes = _without_errors([failures.get(arch) for arch in source.archs], name)
+        values = np.asarray(source.predicted if hasattr(source, "predicted") else source.accuracy)  # pyright: ignore
         losses: Array | None = getattr(source, "loss", None)
-        return Predicted(
-            [strings[i] for i in kept], source.accuracy[kept], source.space.name, protocol, name, notes,
-            None if losses is None else losses[kept],
-        )  # fmt: skip
+        losses = None if losses is None or np.isnan(losses[kept]).any() else losses[kept]
+        return Predicted([strings[i] for i in kept], values[kept], source.space.name, protocol, name, notes, losses)
     import pandas as pd
 
     if not isinstance(source, pd.DataFrame):
@@ -139,14 +137,16 @@ def as_predicted(source: Predicted | Evaluated | pd.DataFrame | str | Path) -> P
 def read_predictions(path: str | Path, by: str = "accuracy", arch_column: str | None = None) -> Predicted:
     """Predictions from any table of `benchmarks.reading` with the columns `arch` and `accuracy`; others are ignored.
 
-    `by` names another column to rank by, for example `loss`, of which less is better (its sign is turned), and
-    `arch_column` another one of architectures. Space and protocol come from the Parquet metadata `oneshot`, a JSON
-    document `{"space": ..., "protocol": {...}}`, or stand in a .json file beside `predictions`. Rows with an `error`
-    are left out, of which the notes tell. Their name is the protocol's `name`, else that of the file. ValueError names
-    the row (the first is 1) and column of what is missing, repeated or not a number.
+    Without accuracies, a column `score` ranks. `by` names another one to rank by, for example `loss`, of which less is
+    better (its sign is turned), and `arch_column` another one of architectures. Space and protocol come from the
+    Parquet metadata `oneshot`, a JSON document `{"space": ..., "protocol": {...}}`, or stand in a .json file beside
+    `predictions`. Rows with an `error` are left out, of which the notes tell. Their name is the protocol's `name`, else
+    that of the file. ValueError names the row (the first is 1) and column of what is missing, repeated or not a number.
     """
     path = Path(path)
     table, metadata = read_any(path, arch_column)
+    if by == "accuracy" and by not in table.column_names and "score" in table.column_names:
+        by = "score"
     if by not in table.column_names:
         raise ValueError(
             f"{path} has no column {by!r}; its columns are {listed(table.column_names)}; --accuracy-column names "

@@ -116,7 +116,7 @@ class Study:
             Evolution()(
                 task, ByNumbers(ENCODING), np.random.default_rng((2, repetition)), self.sampler(source, repetition)
             )
-            found = pd.DataFrame({"generation": c.generation, "accuracy": c.accuracy} for c in task.found)
+            found = pd.DataFrame({"generation": c.generation, "accuracy": c.predicted} for c in task.found)
             best = found.groupby("generation").accuracy.max().cummax()
             with replacing(path) as temporary:
                 temporary.write_text(json.dumps(best.tolist()))

@@ -70,7 +70,7 @@ def add_architectures(app: FastAPI, service: Service, failures: Mapping[int | st
         request: Request,
         limit: int = Query(5, ge=1, le=100),
     ) -> Response:
-        """Every change of one decision, predicted; the best of them, by falling accuracy."""
+        """Every change of one decision, predicted; the best of them first."""
         origin = service.arch(service.named(arch), 0)
         changes = neighbours(space, origin)
         if len(changes) >= service.limits.archs:
@@ -84,5 +84,9 @@ def add_architectures(app: FastAPI, service: Service, failures: Mapping[int | st
              "before": space.decisions[d].options[origin[d]], "prediction": record}
             for (d, o, _), record in zip(changes, others, strict=True) if "error" not in record
         ]  # fmt: skip
-        found.sort(key=lambda change: -change["prediction"]["accuracy"])
+        found.sort(key=lambda change: -_predicted(change["prediction"]))
         return response({"of": first, "tried": len(changes), "changes": found[:limit]})
+
+
+def _predicted(record: Mapping[str, Any]) -> float:
+    return record["accuracy"] if record["score"] is None else record["score"]

@@ -76,15 +76,15 @@ def scattered(known: Known, costs: Costs) -> dict[str, Any]:
     most = POINTS if costs.is_formula else COUNTED
     considered = rows if costs.is_formula else [rows[i] for i in _evenly(len(rows), most)]
     counted = [costs(row.arch) for row in considered]
-    accuracies = [row.prediction.accuracy for row in considered]
-    fronts = {name: _front(accuracies, [each[name] for each in counted]) for name in costs.names}
+    values = [row.prediction.value for row in considered]
+    fronts = {name: _front(values, [each[name] for each in counted]) for name in costs.names}
     shown = sorted({*_evenly(len(considered), most), *(i for front in fronts.values() for i in front)})
     place = {i: p for p, i in enumerate(shown)}
     return {
         "known": len(rows),
         "considered": len(considered),
         "archs": [considered[i].text for i in shown],
-        "accuracy": [accuracies[i] for i in shown],
+        "predicted": [values[i] for i in shown],
         "costs": {name: [counted[i][name] for i in shown] for name in costs.names},
         "fronts": {name: [place[i] for i in front] for name, front in fronts.items()},
     }
@@ -105,9 +105,9 @@ def neighbours(space: Space, arch: Arch) -> list[tuple[int, int, Arch]]:
     return found
 
 
-def _front(accuracies: Sequence[float], costs: Sequence[float | None]) -> list[int]:
-    """The points that none undercuts without being worse, by falling accuracy, the cheapest last."""
-    counted = [(-accuracy, cost, i) for i, (accuracy, cost) in enumerate(zip(accuracies, costs, strict=True))
+def _front(predicted: Sequence[float], costs: Sequence[float | None]) -> list[int]:
+    """The points that none undercuts without being worse, by falling prediction, the cheapest last."""
+    counted = [(-value, cost, i) for i, (value, cost) in enumerate(zip(predicted, costs, strict=True))
                if cost is not None]  # fmt: skip
     least, found = float("inf"), []
     for _, cost, i in sorted(counted):

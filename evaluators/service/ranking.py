@@ -65,13 +65,13 @@ class Known:
     def find(self, arch: Arch) -> Row | None:
         return self._rows.get(arch) or self.by_text.get(self.space.format(arch))
 
-    def rank(self, accuracy: float) -> int:
+    def rank(self, predicted: float) -> int:
         """One more than how many are predicted to be better."""
-        return bisect_left(self._falling, (-accuracy, "")) + 1
+        return bisect_left(self._falling, (-predicted, "")) + 1
 
-    def lower(self, accuracy: float) -> int:
+    def lower(self, predicted: float) -> int:
         """How many are predicted to be worse."""
-        return len(self._falling) - bisect_right(self._falling, (-accuracy, LAST))
+        return len(self._falling) - bisect_right(self._falling, (-predicted, LAST))
 
     def best(self, limit: int) -> list[Row]:
         return [self.by_text[text] for _, text in self._falling[:limit]]
@@ -83,8 +83,9 @@ class Known:
                 self._facts[row.arch] = self.space.facts(row.arch).get(self.space.baseline)
         known = [row for row in rows if row.prediction.error is None]
         counts = [self._facts[row.arch] for row in known]
-        if not known or any(count is None for count in counts) or len(set(counts)) == 1:
-            return [Advised(row, None, {}) for row in sorted(known, key=lambda r: (-r.prediction.accuracy, r.text))]
+        scores = any(row.prediction.score is not None for row in known)  # what we recommend is known of accuracies
+        if not known or scores or any(count is None for count in counts) or len(set(counts)) == 1:
+            return [Advised(row, None, {}) for row in sorted(known, key=lambda r: (-r.prediction.value, r.text))]
         parts = {ACCURACY: [row.prediction.accuracy for row in known], self.space.baseline: counts}
         percent = {name: 100 * shares(np.array(values, float)) for name, values in parts.items()}
         weights = recommended_weights(self.space)
@@ -115,7 +116,7 @@ class Known:
             if row.text not in self.by_text:  # a space may write several architectures alike
                 self.by_text[row.text] = row
                 self.with_truth += row.truth is not None
-                keys.append((-row.prediction.accuracy, row.text))
+                keys.append((-row.prediction.value, row.text))
         if len(keys) <= FEW:
             for key in keys:
                 insort(self._falling, key)
@@ -123,9 +124,9 @@ class Known:
             self._falling = sorted([*self._falling, *keys])
 
     def measured(self) -> tuple[list[Row], np.ndarray, np.ndarray]:
-        """The rows whose truth is known, by falling prediction, with what is predicted and true, in percent."""
+        """The rows whose truth is known, by falling prediction, with what is predicted and what is true in percent."""
         rows = [row for row in self.best(len(self)) if row.truth is not None]
-        return rows, np.array([r.prediction.accuracy for r in rows]), np.array([r.truth for r in rows], float)
+        return rows, np.array([r.prediction.value for r in rows]), np.array([r.truth for r in rows], float)
 
     def _truths(self, archs: Sequence[Arch]) -> list[float | None]:
         if self.truth is None:

@@ -23,15 +23,16 @@ class Question(BaseModel):
 
 
 class Record(BaseModel):
-    """A prediction: accuracies in percent, the interval of 95% from the finite number of images."""
+    """A prediction: accuracies in percent, the interval of 95% from the finite number of images; or a score alone."""
 
     arch: str
     indices: list[int]
-    accuracy: float
-    interval: Pair
-    standard_error: float
-    loss: float | None = Field(description="None where it is infinite")
+    accuracy: float | None = Field(description="None where the service predicts a score, which is no accuracy")
+    interval: Pair | None = Field(description="None beside a score")
+    standard_error: float | None = Field(description="None beside a score")
+    loss: float | None = Field(description="None where it is infinite, or beside a score")
     images: int
+    score: float | None = Field(default=None, description="of a service whose protocol has a `quantity`")
     balanced_accuracy: float | None = Field(default=None, description="mean over classes, where they are unbalanced")
     rank: int = Field(description="among all predictions known now, from 1")
     better_than: int = Field(description="how many of the predictions known now are lower")
@@ -123,12 +124,12 @@ class Descriptions(BaseModel):
 
 
 class Scatter(BaseModel):
-    """Columns of one entry a point, by falling accuracy; `fronts` are the places of those that none undercuts."""
+    """Columns of one entry a point, by falling prediction; `fronts` are the places of those that none undercuts."""
 
     known: int
     considered: int
     archs: list[str]
-    accuracy: list[float]
+    predicted: list[float] = Field(description="accuracies in percent, or scores where the service predicts those")
     costs: dict[str, list[float | None]]
     fronts: dict[str, list[int]]
 
@@ -183,17 +184,19 @@ def record(row: Row, known: Known) -> dict[str, Any]:
     value = row.prediction
     if value.error is not None:
         return {"arch": row.text, "indices": row.arch, "images": value.images, "error": value.error}
+    is_score = value.score is not None
     return {
         "arch": row.text,
         "indices": row.arch,
-        "accuracy": value.accuracy,
-        "interval": interval(value),
-        "standard_error": value.standard_error,
+        "accuracy": None if is_score else value.accuracy,
+        "interval": None if is_score else interval(value),
+        "standard_error": None if is_score else value.standard_error,
         "loss": value.loss if math.isfinite(value.loss) else None,
         "images": value.images,
         "balanced_accuracy": value.balanced,
-        "rank": known.rank(value.accuracy),
-        "better_than": known.lower(value.accuracy),
+        "score": value.score,
+        "rank": known.rank(value.value),
+        "better_than": known.lower(value.value),
         "truth": row.truth,
     }
 

@@ -12,6 +12,11 @@ def data_folder(data_dir: str | Path | None = None) -> Path:
         return Path(data_dir).expanduser()
     if chosen := os.environ.get("ONESHOT_DATA"):
         return Path(chosen).expanduser()
+    return cache_folder()
+
+
+def cache_folder() -> Path:
+    """The user's own, of this program; it may be missing."""
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "oneshot"
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections import deque
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 from oneshot.base.console import console
 
@@ -25,7 +25,12 @@ def span(seconds: float) -> str:
 
 
 class Progress:
-    """Counts `total` units of work; silent for the first two seconds where no terminal shows it."""
+    """Counts `total` units of work; silent for the first two seconds where no terminal shows it.
+
+    Within another one that a terminal shows, it is told in lines.
+    """
+
+    _has_bar: ClassVar[bool] = False
 
     def __init__(self, label: str, total: int, unit: str, stream: TextIO | None = None, quiet: bool = False) -> None:
         self.label, self.total, self.unit, self.quiet = label, total, unit, quiet
@@ -38,7 +43,7 @@ class Progress:
         self._shown = 0.0
 
     def __enter__(self) -> Progress:
-        if not self.quiet and self.stream.isatty():
+        if not self.quiet and self.stream.isatty() and not Progress._has_bar:
             from rich import progress
 
             columns = (
@@ -51,12 +56,14 @@ class Progress:
             )
             self._bar = progress.Progress(*columns, console=console(self.stream))
             self._bar.start()
+            Progress._has_bar = True
             self._task = self._bar.add_task(self.label, total=self.total, facts="")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
         if self._bar is not None:
             self._bar.stop()
+            Progress._has_bar = False
         elif kind is None and time.monotonic() - self._start > 2.0:
             self._line("")
 

@@ -17,7 +17,7 @@ COMMANDS = {
     "data": "fetch a data set into the data folder",
     "spaces": "list the search spaces",
     "train": "train a supernet",
-    "predict": "predict the accuracy of architectures with a trained supernet",
+    "predict": "predict the accuracy of architectures with a trained supernet, or score them without training",
     "search": "search the best architectures, by accuracy alone or against their costs",
     "derive": "show the architecture that a run has found: string, cells, picture, true accuracy if known",
     "export": "write one architecture of a run as a network of its own: safetensors, ONNX, torch.export",
@@ -36,7 +36,7 @@ commands:
 {commands}
 
 `oneshot COMMAND --help` explains a command and ends with an example. Every command takes `--plugin FILE.py` (or the
-files in $ONESHOT_PLUGINS): search spaces, samplers, methods, contexts and data formats of one's own.
+files in $ONESHOT_PLUGINS): spaces, samplers, methods, contexts, evaluators and data formats of one's own.
 
 example:
   oneshot demo

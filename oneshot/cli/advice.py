@@ -71,17 +71,17 @@ def of(args: Any, predictions: Predictions, kept: Callable[[], Evaluator]) -> tu
 
     model = _corrected(args, predictions, kept()) if args.correct_with else None
     if args.next:
-        space, archs, accuracy = predictions.space, list(dict.fromkeys(predictions.archs)), predictions.accuracy
+        space, archs, values = predictions.space, list(dict.fromkeys(predictions.archs)), predictions.predicted
         if model is None:
-            accuracy = accuracy[[predictions.archs.index(arch) for arch in archs]]
-            following = first_to_train(space, archs, accuracy, args.next)
+            values = values[[predictions.archs.index(arch) for arch in archs]]
+            following = first_to_train(space, archs, values, args.next)
         else:
             following = model.next(archs, args.next, args.next_by)
         with writing(args.next_out):
             write_text(args.next_out, "".join(f"{space.format(arch)}\n" for arch in following))
     if model is not None:
         return model(predictions.archs), _of_corrected(args, predictions, model)
-    if args.by == "accuracy":
+    if args.by == "accuracy" or not predictions.quantity.is_accuracy:  # what we recommend is known of accuracies
         return predictions, Told()
     if args.top:
         return predictions, _of_best(args, predictions)
@@ -101,7 +101,7 @@ def _corrected(args: Any, predictions: Predictions, evaluator: Evaluator) -> Cor
 
 
 def _of_corrected(args: Any, predictions: Predictions, model: CorrectedEvaluator) -> Told:
-    found, format = model.corrected(predictions.archs), predictions.space.format
+    found, format, of = model.corrected(predictions.archs), predictions.space.format, predictions.quantity
     order = sorted(range(len(predictions)), key=lambda i: -found.mean[i] if found.mean[i] == found.mean[i] else 1)
     entries = [
         {
@@ -113,13 +113,14 @@ def _of_corrected(args: Any, predictions: Predictions, model: CorrectedEvaluator
     rows = [
         (
             format(predictions.archs[i]), f"{found.mean[i]:.2f}", f"{found.low[i]:.2f} to {found.high[i]:.2f}",
-            f"{found.gain[i]:.3f}", f"{predictions.values[i].accuracy:.2f}",
+            f"{found.gain[i]:.3f}", of.text(predictions.values[i].value),
         )
         for i in order[: args.show]
     ]  # fmt: skip
     how = model.model[0].protocol
     title = f"{len(rows)} of {len(order)}, the best first: corrected by {how['truths']} truths ({how['model']})"
-    heads = ("architecture", "true accuracy %", f"{100 * args.interval:g}% interval", "expected gain", "supernet %")
+    ranked = "supernet %" if of.is_accuracy else of.title
+    heads = ("architecture", "true accuracy %", f"{100 * args.interval:g}% interval", "expected gain", ranked)
     return Told({"corrected": entries}, (title, heads, rows))
 
 

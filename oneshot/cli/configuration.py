@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
+from itertools import pairwise
 from typing import Any, get_type_hints
 
 import docstring_parser
@@ -38,11 +39,11 @@ def add_configuration(
         for name in (f.name for f in fields(kind) if f.name not in skip):
             if name in parts:
                 known = _registry(name)
-                text = _help(Config)[name] + (f": {', '.join(known)}" if len(known) <= LISTED else "")
+                text = help_of(Config)[name] + (f": {', '.join(known)}" if len(known) <= LISTED else "")
                 group.add_argument(f"--{name}.name", type=str, default=names[name], help=text)
             elif name not in PARTS:
                 group.add_argument(
-                    f"--{name}", type=_types(kind)[name], default=_default(made, name), help=_help(kind)[name]
+                    f"--{name}", type=types_of(kind)[name], default=_default(made, name), help=help_of(kind)[name]
                 )
     for part in parts:
         _add_settings(to, Chosen(names[part], part=part), getattr(config, part))
@@ -66,16 +67,16 @@ def _add_settings(to: Parser, of: Chosen, of_preset: Chosen) -> None:
         return
     group = to.add_argument_group(f"settings of {of.part} {of.name}")
     for f in fields(kind):
-        text = _help(kind).get(f.name, "")
+        text = help_of(kind).get(f.name, "")
         group.add_argument(
-            f"--{of.part}.{f.name}", type=_types(kind)[f.name], default=_default(defaults, f.name), help=text
+            f"--{of.part}.{f.name}", type=types_of(kind)[f.name], default=_default(defaults, f.name), help=text
         )
 
 
 def asked(words: Sequence[str], names: Sequence[str]) -> dict[str, str]:
     """What the words say of these options; the last one counts."""
     found: dict[str, str] = {}
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in pairwise([*words, ""]):
         flag, equals, value = word.partition("=")
         name = flag.removeprefix("--").removesuffix(".name")
         if flag.startswith("--") and name in names:
@@ -93,11 +94,11 @@ def _others(to: Parser) -> list[str]:
     return [option[2:] for option in to._option_string_actions if option.startswith("--")]
 
 
-def _types(kind: type) -> dict[str, Any]:
+def types_of(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def _help(kind: type) -> dict[str, str]:
+def help_of(kind: type) -> dict[str, str]:
     """What the docstrings of a dataclass, and of those that it derives from, say of its fields."""
     found = [p for base in reversed(kind.__mro__) for p in docstring_parser.parse(base.__doc__ or "").params]
     return {p.arg_name: " ".join((p.description or "").split()) for p in found}

@@ -1,4 +1,4 @@
-"""What `oneshot search` asks: a supernet, stand-alone training, a table or a service, and their networks' costs."""
+"""What `oneshot search` asks: a supernet, stand-alone training, a table, a score, a service; their networks' costs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from oneshot.cli import untrained
+from oneshot.cli.address import connected
 
 if TYPE_CHECKING:
     from oneshot.base.progress import Progress
@@ -54,6 +57,18 @@ class Opened:
             self.progress.advance(n)
 
 
+def asked_service(args: Any, argv: Sequence[str]) -> RemoteEvaluator | None:
+    """The service that the arguments name, if they do; ValueError unless they name one thing to ask."""
+    scores = untrained.is_chosen(args, argv)
+    if (bool(args.run), bool(args.benchmark), scores).count(True) != 1:
+        raise ValueError(
+            "say what to ask: a run folder, --benchmark NAME, or --evaluator NAME --space NAME (one of these)"
+        )
+    if args.standalone < 0:
+        raise ValueError(f"--standalone must be at least 0 epochs, got {args.standalone}")
+    return connected(args, argv)
+
+
 def opened(args: Any, service: RemoteEvaluator | None, machine: Machine) -> Opened:
     """The evaluator that the arguments name; evaluations are kept where they took work."""
     from oneshot.evaluators.store import Stored
@@ -63,6 +78,9 @@ def opened(args: Any, service: RemoteEvaluator | None, machine: Machine) -> Open
         return Opened(service, service.network, store=store)
     if args.benchmark:
         return _opened_table(args)
+    if not args.run:
+        evaluator = untrained.evaluator_of(args, machine)
+        return Opened(evaluator, {}, store=Stored(evaluator, untrained.store_of(args), chunk=TOGETHER))
     found = _opened_standalone(args, machine) if args.standalone else _opened_run(args, machine)
     name = "standalone.sqlite" if args.standalone else "predictions.sqlite"
     found.store = Stored(found.evaluator, args.store or Path(args.run) / name, chunk=1 if args.standalone else TOGETHER)

@@ -1,4 +1,7 @@
-"""`oneshot predict`: accuracies of architectures, read out of a trained supernet or asked of a service."""
+"""`oneshot predict`: accuracies of architectures, read out of a trained supernet or asked of a service.
+
+Or scores of untrained networks: `oneshot predict --evaluator az-nas --space nasbench201 --sample 1000`.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from oneshot.cli import advice
+from oneshot.cli import advice, untrained
 from oneshot.cli.address import add_token, connected
 from oneshot.cli.evaluator import TOGETHER
 from oneshot.cli.machine import add_cluster, add_machine, joined
 from oneshot.cli.options import add_accept_data, parser, print_json, print_table
 
 if TYPE_CHECKING:
+    from oneshot.cli.machine import Machine
     from oneshot.evaluators.base import Evaluator, Prediction, Predictions
     from oneshot.evaluators.remote import RemoteEvaluator
     from oneshot.evaluators.store import Stored
@@ -46,22 +50,28 @@ def main(argv: Sequence[str]) -> None:
 
 def _predicted(args: Any, service: RemoteEvaluator | None) -> tuple[Predictions, advice.Told]:
     """The predictions, and what is said of them together."""
-    from oneshot.evaluators.supernet import of_folder
-    from oneshot.runs.folder import RunFolder
-
-    archs = _wanted(args, service.space if service else RunFolder(args.run).space)
-    together = None if args.together == "auto" else args.together
-    settings = {"norm": args.batch_norm, "batch_size": args.batch_size, "images": args.images}
-    settings |= {"memory": args.memory, "together": together, "accept_data": args.accept_data}
+    archs = _wanted(args, service.space if service else _space(args))
     with joined(args) as machine:
-        if service is None:
-            make = partial(of_folder, args.run, args.data_dir, machine.device, **settings)
-            evaluator = machine.spread(make, together or TOGETHER)
-        else:
-            evaluator = service
+        evaluator = service or (_of_run(args, machine) if args.run else untrained.evaluator_of(args, machine))
         kept = _kept(args, evaluator)
         found = _best(args, evaluator, kept, archs) if args.top else _all(evaluator, kept, archs)
         return advice.of(args, found, lambda: kept)
+
+
+def _space(args: Any) -> Space:
+    from oneshot.runs.folder import RunFolder
+
+    return RunFolder(args.run).space if args.run else untrained.space_of(args)
+
+
+def _of_run(args: Any, machine: Machine) -> Evaluator:
+    from oneshot.evaluators.supernet import of_folder
+
+    together = None if args.together == "auto" else args.together
+    settings = {"norm": args.batch_norm, "batch_size": args.batch_size, "images": args.images}
+    settings |= {"memory": args.memory, "together": together, "accept_data": args.accept_data}
+    make = partial(of_folder, args.run, args.data_dir, machine.device, **settings)
+    return machine.spread(make, together or TOGETHER)
 
 
 def _all(evaluator: Evaluator, kept: Stored | RemoteEvaluator, archs: Sequence[Arch]) -> Predictions:
@@ -131,7 +141,8 @@ def _of_best(
 
 def _arguments(argv: Sequence[str]) -> Any:
     to = parser("predict", __doc__ or "", EXAMPLE)
-    to.add_argument("run", type=str, help="run folder of `oneshot train`, or address of a service")
+    ran = "run folder of `oneshot train`, or address of a service; none for --evaluator"
+    to.add_argument("run", type=str, nargs="?", default="", help=ran)
     to.add_argument("arch", type=str, nargs="*", help="architecture strings")
     to.add_argument("--sample", type=int, default=0, help="this many different random architectures, by --seed")
     to.add_argument("--seed", type=int, default=0, help="of --sample")
@@ -149,12 +160,13 @@ def _arguments(argv: Sequence[str]) -> Any:
     together = "architectures in one pass, which share common work; auto: up to 128, as --memory allows"
     to.add_argument("--together", type=int | Literal["auto"], default="auto", help=together)
     to.add_argument("--memory", type=int, default=2048, help="MiB of what they share that is kept at most")
-    kept = "SQLite file of predictions, by default in the run folder"
+    kept = "SQLite file of predictions, by default in the run folder; of scores in the user's cache"
     to.add_argument("--store", type=Path | None, default=None, help=kept)
     to.add_argument("--out", type=Path | None, default=None, help="write .parquet, .json or .csv")
     to.add_argument("--json", action="store_true", help="print one JSON document")
     to.add_argument("--show", type=int, default=20, help="rows of the printed table")
     advice.add_options(to)
+    untrained.add_evaluator(to, argv)
     add_token(to)
     add_cluster(to)
     add_accept_data(to)
@@ -162,7 +174,12 @@ def _arguments(argv: Sequence[str]) -> Any:
     args = to.parse_args(list(argv))
     if args.top < 0:
         raise ValueError(f"--top must be at least 1, or 0 for all, got {args.top}")
-    if args.top and args.cluster:
+    scores = untrained.is_chosen(args, argv)
+    if scores and args.run:  # the first of the architectures
+        args.run, args.arch = "", [args.run, *args.arch]
+    if not scores and not args.run:
+        raise ValueError("say what predicts: a run folder, the address of a service, or --evaluator NAME --space NAME")
+    if args.top and (args.cluster or scores):
         raise ValueError("--top needs the network of a run folder here, without --cluster")
     advice.check(args)
     if args.out is not None and not args.out.parent.is_dir():
@@ -171,20 +188,18 @@ def _arguments(argv: Sequence[str]) -> Any:
 
 
 def _show(predictions: Predictions, args: Any) -> None:
-    made = [record for record in predictions.records() if record["accuracy"] is not None]
-    ranked = sorted(made, key=lambda record: -record["accuracy"])
-    balanced = "balanced_accuracy" in predictions.columns
-    rows = [
-        (
-            r["arch"],
-            f"{r['accuracy']:.2f} ± {r['standard_error']:.2f}",
-            *(["" if r["balanced_accuracy"] is None else f"{r['balanced_accuracy']:.2f}"] if balanced else []),
-            f"{r['loss']:.4f}",
-        )
-        for r in ranked
-    ]
-    heads = ("architecture", "accuracy %", *(["balanced %"] if balanced else []), "loss")
-    print_table(f"{len(rows)} predictions, the most accurate first", heads, rows[: args.show])
+    of, balanced = predictions.quantity, "balanced_accuracy" in predictions.columns
+    made = [record for record in predictions.records() if record[of.column] is not None]
+    rows: list[tuple[str, ...]] = []
+    for r in sorted(made, key=lambda record: -record[of.column]):
+        value = of.text(r[of.column])
+        if not of.is_accuracy:
+            rows.append((r["arch"], value))
+            continue
+        mean = ["" if r["balanced_accuracy"] is None else f"{r['balanced_accuracy']:.2f}"] if balanced else []
+        rows.append((r["arch"], f"{value} ± {r['standard_error']:.2f}", *mean, f"{r['loss']:.4f}"))
+    rest = [*(["balanced %"] if balanced else []), "loss"] if of.is_accuracy else []
+    print_table(f"{len(rows)} predictions, the best first", ("architecture", of.title, *rest), rows[: args.show])
     if args.out is not None:
         print(f"{args.out}: {len(rows)} predictions")
 
@@ -196,7 +211,7 @@ def _kept(args: Any, evaluator: Evaluator) -> Stored | RemoteEvaluator:
 
     if isinstance(evaluator, RemoteEvaluator):
         return Stored(evaluator, args.store, chunk=evaluator.batch) if args.store else evaluator
-    path = args.store or Path(args.run) / "predictions.sqlite"
+    path = (args.store or Path(args.run) / "predictions.sqlite") if args.run else untrained.store_of(args)
     return Stored(evaluator, path, getattr(evaluator, "fitting", TOGETHER))
 
 

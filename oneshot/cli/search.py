@@ -1,4 +1,4 @@
-"""`oneshot search`: the best architectures by a supernet, a table, or stand-alone training, within limits."""
+"""`oneshot search`: the best architectures by a supernet, a table, a score without training, or training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.address import add_token, connected
+from oneshot.cli import untrained
+from oneshot.cli.address import add_token
 from oneshot.cli.machine import add_cluster, add_machine, joined
 from oneshot.cli.options import add_accept_data, parser, print_json, print_table
 
@@ -32,9 +33,10 @@ MEASURES = ("params", "macs", "latency")
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
     from oneshot.base.files import writing_in
+    from oneshot.cli.evaluator import asked_service
     from oneshot.search.result import document, write
 
-    service = connected(args, argv)
+    service = asked_service(args, argv)
     with writing_in(args.out) if args.out is not None else nullcontext():
         with joined(args) as machine:
             task, settings = _searched(args, service, machine)
@@ -46,7 +48,7 @@ def main(argv: Sequence[str]) -> None:
     if task.failed:
         some = ", ".join(task.space.format(arch) for arch in task.failed[:5])
         count = f"{len(task.failed)} of {task.evaluations} architectures"
-        warnings.warn(f"{count} have no finite accuracy and were left out: {some}", stacklevel=2)
+        warnings.warn(f"{count} have no finite {task.quantity.column} and were left out: {some}", stacklevel=2)
 
 
 def _searched(args: Any, service: RemoteEvaluator | None, machine: Machine) -> tuple[Task, dict[str, Any]]:
@@ -86,6 +88,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--benchmark", type=str, default="", help="search a table instead: its name or file")
     to.add_argument("--truth", type=str | None, default=None, help="its column, by default the one it declares")
     trains = "train each architecture from scratch for so many epochs, otherwise as the run is configured"
+    untrained.add_evaluator(to, argv)
     to.add_argument("--standalone", type=int, default=0, help=trains)
     to.add_argument("--algorithm", type=str, default="evolution", help=", ".join(ALGORITHMS))
     costs = f"what is minimised beside the error: {', '.join(MEASURES)}; nsga2 takes params where nothing is said"
@@ -108,7 +111,9 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--batch-norm", type=str, default="ema-20", help="as in `oneshot predict`")
     to.add_argument("--batch-size", type=int, default=256, help="of recalibration and validation")
     to.add_argument("--images", type=int, default=0, help="validate on the first so many validation images, 0 for all")
-    kept = "SQLite file of evaluations, by default in the run folder; there an interrupted search goes on"
+    kept = (
+        "SQLite file of evaluations, in which an interrupted search goes on; by default in the run folder, or the cache"
+    )
     to.add_argument("--store", type=Path | None, default=None, help=kept)
     to.add_argument("--out", type=Path | None, default=None, help="folder for the result, all candidates and figures")
     to.add_argument("--json", action="store_true", help="print one JSON document")
@@ -119,10 +124,6 @@ def _arguments(argv: Sequence[str]) -> Any:
     args = to.parse_args(list(argv))
     if args.cluster and args.benchmark:
         raise ValueError("--cluster evaluates a run folder; a table has its answers already")
-    if bool(args.run) == bool(args.benchmark):
-        raise ValueError("say what to ask: a run folder, or --benchmark NAME (one of these)")
-    if args.standalone < 0:
-        raise ValueError(f"--standalone must be at least 0 epochs, got {args.standalone}")
     return args
 
 
@@ -251,19 +252,21 @@ def _show(task: Task, found: dict[str, Any], args: Any) -> None:
     if args.json:
         print_json(found)
         return
-    shown = task.front() if task.objectives else sorted(task.found, key=lambda c: -c.accuracy)[:10]
-    what = f"the front of accuracy against {', '.join(task.objectives)}" if task.objectives else "the best"
+    of = task.quantity
+    shown = task.front() if task.objectives else sorted(task.found, key=lambda c: -c.predicted)[:10]
+    front = f"the front of {of.title.removesuffix(' %')} against {', '.join(task.objectives)}"
+    what = front if task.objectives else "the best"
     heads = {"params": "params (M)", "macs": "macs (M)"}
     scales = {"params": 1e-6}
     rows = [
         (
             task.space.format(c.arch),
-            f"{c.accuracy:.2f}",
+            of.text(c.predicted),
             *(f"{cost * scales.get(name, 1):,.4g}" for name, cost in zip(task.measures, c.costs, strict=True)),
         )
         for c in shown
     ]
     columns = [heads.get(name, name) for name in task.measures]
-    print_table(f"{what}, of {task.evaluations} evaluated", ("architecture", "accuracy %", *columns), rows)
+    print_table(f"{what}, of {task.evaluations} evaluated", ("architecture", of.title, *columns), rows)
     if args.out is not None:
         print(f"{args.out}: {len(task.found)} candidates")

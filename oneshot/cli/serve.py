@@ -6,23 +6,27 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.machine import add_machine, device
+from oneshot.cli import untrained
+from oneshot.cli.machine import Machine, add_machine, device
 from oneshot.cli.options import add_accept_data, parser
+
+if TYPE_CHECKING:
+    from oneshot.evaluators.base import Evaluator
 
 EXAMPLE = "oneshot serve runs/paper-1 --benchmark nasbench201"
 
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
+    scores = untrained.is_chosen(args, argv)
+    if scores == bool(args.run):
+        raise ValueError("say what to serve: a run folder, or --evaluator NAME --space NAME (one of these)")
     from oneshot.evaluators.service.app import create_app
     from oneshot.evaluators.service.limits import Limits, read_token
     from oneshot.evaluators.service.server import affordable, bound, serve
     from oneshot.evaluators.store import Stored
-    from oneshot.evaluators.supernet import of_run
-    from oneshot.runs.network import network_size
-    from oneshot.runs.run import open_run
 
     limits = Limits(
         batch=args.batch, queue=args.queue, archs=args.max_archs, deadline=args.deadline,
@@ -35,10 +39,8 @@ def main(argv: Sequence[str]) -> None:
     with bound(args.host, args.port) as listening:
         if token is None and not args.without_token:
             _only_here(listening, args.host)
-        run = open_run(args.run, args.data_dir, device(args), args.accept_data)
-        evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images)
+        evaluator, network, path = _scores(args) if scores else _of_run(args)
         hosts = [*args.allow_host, *([args.host] if args.host else [])]
-        path = args.store or Path(args.run) / "predictions.sqlite"
         timeout = limits.deadline / 2  # to say why, before it is over
         store = Stored(evaluator, path, limits.batch, timeout, must_be_kept=True)
         app = create_app(
@@ -46,19 +48,39 @@ def main(argv: Sequence[str]) -> None:
             _truth(args, evaluator.space),
             limits,
             token,
-            network_size(run.config, run.images),
+            network,
             hosts,
             args.open_metrics,
         )
         host = f"[{args.host}]" if ":" in args.host else args.host
         address = f"http://{host}:{listening.getsockname()[1]}"
-        told = f"{args.run} answers at {address}"
+        told = f"{args.run or evaluator.protocol['evaluator']} answers at {address}"
         serve(app, listening, limits.deadline + 5, lambda: print(told, flush=True), limits)
+
+
+def _of_run(args: Any) -> tuple[Evaluator, dict[str, Any], Path]:
+    """The evaluator of a run, the size of its networks, and where predictions are kept."""
+    from oneshot.evaluators.supernet import of_run
+    from oneshot.runs.network import network_size
+    from oneshot.runs.run import open_run
+
+    run = open_run(args.run, args.data_dir, device(args), args.accept_data)
+    evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images)
+    return evaluator, network_size(run.config, run.images), args.store or Path(args.run) / "predictions.sqlite"
+
+
+def _scores(args: Any) -> tuple[Evaluator, dict[str, Any], Path]:
+    """The same without a run; what is done once is done before the first question."""
+    evaluator = untrained.evaluator_of(args, Machine(args.device, args.threads))
+    prepare = getattr(evaluator, "prepare", None)
+    if prepare is not None:
+        prepare()
+    return evaluator, {}, untrained.store_of(args)
 
 
 def _arguments(argv: Sequence[str]) -> Any:
     to = parser("serve", __doc__ or "", EXAMPLE)
-    to.add_argument("run", type=str, help="run folder of `oneshot train`")
+    to.add_argument("run", type=str, nargs="?", default="", help="run folder of `oneshot train`; none for --evaluator")
     to.add_argument("--benchmark", type=str, default="", help="ground truth to show beside: name or file of a table")
     to.add_argument("--truth", type=str | None, default=None, help="its column, by default the one it declares")
     to.add_argument("--host", type=str, default="127.0.0.1", help="address to listen on; by default this machine alone")
@@ -84,6 +106,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--connections", type=int, default=512, help="that are kept, and requests answered, at a time")
     quiet = "seconds after which a connection that asks nothing, or half a question, is closed"
     to.add_argument("--idle", type=float, default=10.0, help=quiet)
+    untrained.add_evaluator(to, argv)
     add_accept_data(to)
     add_machine(to)
     return to.parse_args(list(argv))

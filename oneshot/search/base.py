@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from oneshot.base.quantity import Quantity, quantity
 from oneshot.samplers.base import Sampler
 from oneshot.space import Arch, Space
 
@@ -21,8 +22,8 @@ Measure = Callable[[Arch], float]
 
 class Answer(Protocol):
     @property
-    def accuracy(self) -> np.ndarray:
-        """Percent [N]."""
+    def predicted(self) -> np.ndarray:
+        """What ranks, more is better [N]: accuracies in percent, or scores."""
         ...
 
 
@@ -54,20 +55,20 @@ class Search(Protocol):
 
 @dataclass(frozen=True)
 class Candidate:
-    """An architecture, its accuracy in percent, and its costs in the order of the task's measures."""
+    """An architecture, what is predicted of it, and its costs in the order of the task's measures."""
 
     arch: Arch
-    accuracy: float
+    predicted: float
     costs: tuple[float, ...]
     generation: int
 
 
 class Task:
-    """Maximise accuracy, and where there are `objectives` minimise these of the measures too, within limits.
+    """Maximise what is predicted, and where there are `objectives` minimise these of the measures too, within limits.
 
     Architectures with the same function (`Space.canonical`) share one evaluation, that of the first of them; each has
     costs of its own. `known` says what can be evaluated at all, where that is not the whole space. What the evaluator
-    has no finite accuracy of stands in `failed`, is no candidate, and is not asked for again.
+    has no finite prediction of stands in `failed`, is no candidate, and is not asked for again.
     """
 
     def __init__(
@@ -92,14 +93,19 @@ class Task:
         self._known = known
         self._candidates: dict[Arch, Candidate] = {}
         self._same: dict[Arch, list[Candidate]] = {}
-        self._accuracies: dict[Arch, float] = {}
+        self._predicted: dict[Arch, float] = {}
         self._functions: dict[Arch, Arch] = {}
         self._costs: dict[Arch, tuple[float, ...]] = {}
 
     @property
+    def quantity(self) -> Quantity:
+        """What is maximised."""
+        return quantity(self.evaluator.protocol)
+
+    @property
     def evaluations(self) -> int:
         """For how many architectures the evaluator was asked."""
-        return len(self._accuracies)
+        return len(self._predicted)
 
     def costs(self, arch: Arch) -> tuple[float, ...]:
         if arch not in self._costs:
@@ -127,11 +133,11 @@ class Task:
 
     def evaluated(self, arch: Arch) -> bool:
         """Whether this function has been evaluated, by whichever architecture."""
-        return self.function(arch) in self._accuracies
+        return self.function(arch) in self._predicted
 
     def promises(self, arch: Arch) -> bool:
         """Whether it could join the front: its function is new, or in some objective it is the cheapest that has it."""
-        if math.isnan(self._accuracies.get(self.function(arch), 0.0)):
+        if math.isnan(self._predicted.get(self.function(arch), 0.0)):
             return False
         at = [list(self.measures).index(name) for name in self.objectives]
         costs = self.costs(arch)
@@ -150,37 +156,37 @@ class Task:
                 new.setdefault(self.function(arch), arch)
         if new:
             self._learn(list(new.values()))
-        archs = [arch for arch in archs if not math.isnan(self._accuracies[self.function(arch)])]
+        archs = [arch for arch in archs if not math.isnan(self._predicted[self.function(arch)])]
         for arch in archs:
             if arch not in self._candidates:
-                accuracy = self._accuracies[self.function(arch)]
-                self._candidates[arch] = candidate = Candidate(arch, accuracy, self.costs(arch), generation)
+                value = self._predicted[self.function(arch)]
+                self._candidates[arch] = candidate = Candidate(arch, value, self.costs(arch), generation)
                 self._same.setdefault(self.function(arch), []).append(candidate)
                 self.found.append(candidate)
         return [self._candidates[arch] for arch in archs]
 
     def _learn(self, archs: list[Arch]) -> None:
-        accuracies = self.evaluator(archs).accuracy
-        if len(accuracies) != len(archs):
-            raise ValueError(f"expected {len(archs)} accuracies of the evaluator, got {len(accuracies)}")
-        for arch, accuracy in zip(archs, accuracies, strict=True):
-            if not math.isfinite(accuracy):
+        values = self.evaluator(archs).predicted
+        if len(values) != len(archs):
+            raise ValueError(f"expected {len(archs)} predictions of the evaluator, got {len(values)}")
+        for arch, value in zip(archs, values, strict=True):
+            if not math.isfinite(value):
                 self.failed.append(arch)
-            self._accuracies[self.function(arch)] = float(accuracy) if math.isfinite(accuracy) else math.nan
-        if len(self.failed) == len(self._accuracies):
+            self._predicted[self.function(arch)] = float(value) if math.isfinite(value) else math.nan
+        if len(self.failed) == len(self._predicted):
             raise FloatingPointError(
-                f"none of {len(self.failed)} architectures has a finite accuracy, such as "
+                f"none of {len(self.failed)} architectures has a finite {self.quantity.column}, such as "
                 f"{self.space.format(self.failed[0])}"
             )
 
     def best(self) -> Candidate:
-        """The most accurate candidate, of equal ones the first."""
-        return max(self.found, key=lambda candidate: candidate.accuracy)
+        """The candidate of which most is predicted, of equal ones the first."""
+        return max(self.found, key=lambda candidate: candidate.predicted)
 
     def front(self) -> list[Candidate]:
-        """The candidates that none is better than in all objectives, by falling accuracy; of equal ones the first."""
+        """The candidates that none is better than in all objectives, by falling prediction; of equal ones the first."""
         at = [list(self.measures).index(name) for name in self.objectives]
-        ranked = sorted(self.found, key=lambda c: (-c.accuracy, [c.costs[i] for i in at]))
+        ranked = sorted(self.found, key=lambda c: (-c.predicted, [c.costs[i] for i in at]))
         kept: list[Candidate] = []
         for c in ranked:  # whatever dominates it or equals it comes before it
             if not any(all(k.costs[i] <= c.costs[i] for i in at) for k in kept):

@@ -65,7 +65,7 @@ class Evolution:
         """The best that live, of equal ones the first; a parent that dies leaves its place to the next best."""
         oldest = generation - self.lifetime + 1 if self.lifetime else 0
         living = [candidate for candidate in found if candidate.generation >= oldest]
-        return sorted(living or found, key=lambda candidate: -candidate.accuracy)[: self.top]
+        return sorted(living or found, key=lambda candidate: -candidate.predicted)[: self.top]
 
     def _descendants(
         self, task: Task, variation: Variation, parents: Sequence[Candidate], rng: np.random.Generator

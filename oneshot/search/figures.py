@@ -18,42 +18,42 @@ SCALES = {"params": 1e-6}
 
 
 def progress_figure(task: Task) -> Figure:
-    """The accuracy of each candidate in the order of evaluation, and of the best so far."""
-    accuracy = np.array([candidate.accuracy for candidate in task.found])
+    """What is predicted of each candidate in the order of evaluation, and of the best so far."""
+    values = np.array([candidate.predicted for candidate in task.found])
     figure, axes = new_figure()
-    named = _shown(axes, accuracy)
-    count = np.arange(1, len(accuracy) + 1)
-    axes.scatter(count, accuracy, s=10, color=OTHERS, alpha=0.5, linewidths=0, label=named)
-    axes.step(count, np.maximum.accumulate(accuracy), where="post", color=METHOD, linewidth=2.4, label="best so far")
+    named = _shown(axes, values)
+    count = np.arange(1, len(values) + 1)
+    axes.scatter(count, values, s=10, color=OTHERS, alpha=0.5, linewidths=0, label=named)
+    axes.step(count, np.maximum.accumulate(values), where="post", color=METHOD, linewidth=2.4, label="best so far")
     axes.set_xlabel("candidates")
-    axes.set_ylabel("accuracy (as the evaluator has it), %")
+    axes.set_ylabel(task.quantity.axis)
     _legend(figure, axes)
     return figure
 
 
 def front_figure(task: Task, measure: str) -> Figure:
-    """Accuracy against one of the objectives; the front is that of all objectives."""
+    """What is predicted against one of the objectives; the front is that of all objectives."""
     at, scale = list(task.measures).index(measure), SCALES.get(measure, 1.0)
     figure, axes = new_figure()
-    costs, accuracy = (np.array(v) for v in zip(*((c.costs[at] * scale, c.accuracy) for c in task.found), strict=True))
-    named = _shown(axes, accuracy, min(c.accuracy for c in task.front()))
-    axes.scatter(costs, accuracy, s=14, color=OTHERS, alpha=0.5, linewidths=0, label=named)
-    front = sorted((c.costs[at] * scale, c.accuracy) for c in task.front())
-    costs, accuracy = zip(*front, strict=True)
+    costs, values = (np.array(v) for v in zip(*((c.costs[at] * scale, c.predicted) for c in task.found), strict=True))
+    named = _shown(axes, values, min(c.predicted for c in task.front()))
+    axes.scatter(costs, values, s=14, color=OTHERS, alpha=0.5, linewidths=0, label=named)
+    front = sorted((c.costs[at] * scale, c.predicted) for c in task.front())
+    costs, values = zip(*front, strict=True)
     width = 2.0 if len(task.objectives) == 1 else 0.0  # of several objectives it is no line
-    axes.step(costs, accuracy, where="post", linewidth=width, marker="o", markersize=5, color=METHOD, label="front")
+    axes.step(costs, values, where="post", linewidth=width, marker="o", markersize=5, color=METHOD, label="front")
     axes.set_xlabel(UNITS.get(measure, measure))
-    axes.set_ylabel("accuracy (as the evaluator has it), %")
+    axes.set_ylabel(task.quantity.axis)
     _legend(figure, axes)
     return figure
 
 
-def _shown(axes: Axes, accuracy: np.ndarray, least: float = np.inf) -> str:
+def _shown(axes: Axes, values: np.ndarray, least: float = np.inf) -> str:
     """Cut the axis below the worst twentieth, from `least` on at any rate; the label says how many are cut off."""
-    low, high = min(float(np.quantile(accuracy, 0.05)), least), float(accuracy.max())
+    low, high = min(float(np.quantile(values, 0.05)), least), float(values.max())
     margin = 0.05 * (high - low) or 0.5
     axes.set_ylim(low - margin, high + margin)
-    below = int((accuracy < low - margin).sum())
+    below = int((values < low - margin).sum())
     return f"candidates ({below:,} below the axis)" if below else "candidates"
 
 

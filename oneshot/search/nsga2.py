@@ -118,4 +118,4 @@ def _arch(row: Any) -> Arch:
 def _objectives(task: Task, candidates: list[Candidate]) -> np.ndarray:
     """What is minimised [candidate, objective]."""
     at = [list(task.measures).index(name) for name in task.objectives]
-    return np.array([[-c.accuracy, *(c.costs[i] for i in at)] for c in candidates])
+    return np.array([[-c.predicted, *(c.costs[i] for i in at)] for c in candidates])

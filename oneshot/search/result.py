@@ -54,15 +54,15 @@ def record(task: Task, candidate: Candidate) -> dict[str, Any]:
         name: cost if cost == cost else None for name, cost in zip(task.measures, candidate.costs, strict=True)
     }
     arch = task.space.format(candidate.arch)
-    return {"arch": arch, "accuracy": candidate.accuracy, **costs, "generation": candidate.generation}
+    return {"arch": arch, task.quantity.column: candidate.predicted, **costs, "generation": candidate.generation}
 
 
 def frame(task: Task) -> pd.DataFrame:
-    """All candidates in the order in which they were evaluated: arch, accuracy, the measures, generation."""
+    """All candidates in the order in which they were evaluated: arch, what is predicted, the measures, generation."""
     import pandas as pd
 
     return pd.DataFrame(
-        [record(task, c) for c in task.found], columns=["arch", "accuracy", *task.measures, "generation"]
+        [record(task, c) for c in task.found], columns=["arch", task.quantity.column, *task.measures, "generation"]
     )
 
 

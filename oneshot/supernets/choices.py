@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from oneshot.gates import Gate, Gates, of_cells
+from oneshot.nn.blocks import block_output
 from oneshot.nn.feature import Feature
 from oneshot.registry import register_space
 from oneshot.space import Decision, Space
@@ -33,7 +34,7 @@ class Choice(nn.Module):
             y = self.options[option](*inputs)
             y = y if isinstance(weight, float) and weight == 1.0 else y * weight
             total = y if total is None else total + y
-        return total
+        return None if total is None else block_output(total)
 
     def keep(self, options: Sequence[str]) -> None:
         """Forget all others."""

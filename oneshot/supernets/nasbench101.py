@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from oneshot.base.bounds import CELLS, CHANNELS, check_least, check_most
 from oneshot.gates import Gates, of_cells
 from oneshot.nn.auxiliary import AuxiliaryHead
+from oneshot.nn.blocks import block_output
 from oneshot.nn.choice import ChoiceBlock, Feature
 from oneshot.nn.norm import BatchNorm
 from oneshot.nn.operations import Conv, Operations
@@ -158,7 +159,7 @@ class NasBench101Net(nn.Module):
         graph = Graph(weights)
         x = self.stem(x)
         for block in self.blocks:
-            x = block(x, gates, graph, weights) if isinstance(block, Cell) else block(x)
+            x = block_output(block(x, gates, graph, weights)) if isinstance(block, Cell) else block(x)
             if self.auxiliary is not None and self.training and block is self.blocks[self._aside]:
                 self.auxiliary(x)
         return self.classifier(x.mean((2, 3)))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from oneshot.base.bounds import CELLS, CHANNELS, check_least, check_most
 from oneshot.gates import AnyGates, Gates, of_cells
 from oneshot.nn.auxiliary import AuxiliaryHead
+from oneshot.nn.blocks import block_output
 from oneshot.nn.choice import ChoiceBlock
 from oneshot.nn.contexts.base import ALONE, Dependence, Given, Told
 from oneshot.nn.feature import Feature, normalised_later
@@ -201,6 +202,7 @@ class NasBench201Net(nn.Module):
                 x = x.through(block, Reduction.lazy)
                 if self.auxiliary is not None and self.training and number == len(cells) - len(cells) // 3:
                     self.auxiliary(x.whole())  # behind the second reduction, as in DARTS's networks
+            x = block_output(x)
         return x.through(self.norm, self._logits)
 
     def _logits(self, norm: BatchNorm, x: Feature) -> Feature:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from oneshot.base.bounds import CELLS, CHANNELS, check_least, check_most
 from oneshot.gates import AnyGates, Gate, Gates, PerCell
 from oneshot.nn.auxiliary import AuxiliaryHead
+from oneshot.nn.blocks import block_output
 from oneshot.nn.cell import Cell
 from oneshot.nn.feature import Feature
 from oneshot.nn.operations import ReluConvNorm
@@ -111,7 +112,7 @@ class NasNetNet(nn.Module):
         second_reduction = len(self.layout) - 1 - self.layout[::-1].index(True)
         for number, (block, (one, _), edges) in enumerate(zip(self.blocks, each, live, strict=True)):
             given = before, last
-            before, last = last, block(given, one, edges) if edges else None
+            before, last = last, block_output(block(given, one, edges)) if edges else None
             if number == second_reduction and self.auxiliary is not None and last is not None:
                 self.auxiliary(last.value)
         if last is None:

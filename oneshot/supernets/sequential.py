@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from oneshot.gates import Gates, of_cells
 from oneshot.nn.auxiliary import AuxiliaryHead
+from oneshot.nn.blocks import block_output
 from oneshot.nn.choice import ChoiceBlock, Feature
 from oneshot.nn.contexts.base import ALONE, ContextWeights, Dependence
 from oneshot.nn.operations import Operations
@@ -79,7 +80,7 @@ class SequentialNet(nn.Module):
         for site, (block, gate) in enumerate(zip(self.blocks, gates, strict=True)):
             if self.auxiliary is not None and self.training and site == self._aside:
                 self.auxiliary(x.whole())
-            x = block.lazy(x, gate, told.get(site, ALONE))  # pyright: ignore[reportCallIssue]
+            x = block_output(block.lazy(x, gate, told.get(site, ALONE)))  # pyright: ignore[reportCallIssue]
         return x.through(self.head)
 
 

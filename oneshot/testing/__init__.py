@@ -7,12 +7,12 @@ Needs pytest and hypothesis.
 """
 
 from oneshot.testing.components import ContextContract, FormatContract, OperationsContract, SamplerContract
-from oneshot.testing.evaluators import EvaluatorContract
+from oneshot.testing.evaluators import EvaluatorContract, ScoreContract, small_score
 from oneshot.testing.methods import MethodContract
 from oneshot.testing.skeletons import SkeletonContract
 from oneshot.testing.spaces import SpaceContract
 
 __all__ = [
     "ContextContract", "EvaluatorContract", "FormatContract", "MethodContract", "OperationsContract",
-    "SamplerContract", "SkeletonContract", "SpaceContract",
+    "SamplerContract", "ScoreContract", "SkeletonContract", "SpaceContract", "small_score",
 ]  # fmt: skip

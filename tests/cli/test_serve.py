@@ -41,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def serving(run: Path, options: str = "") -> Iterator[tuple[subprocess.Popen, str]]:
+def serving(run: Path | str, options: str = "") -> Iterator[tuple[subprocess.Popen, str]]:
     """The process and its address, once it answers."""
     process = start(f"serve {run} --port 0 --threads 1 {options}")
     try:

@@ -26,7 +26,7 @@ from oneshot.samplers.uniform import distinct
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL
 from oneshot.supernets.nasbench201 import NasBench201Net
-from oneshot.testing import EvaluatorContract
+from oneshot.testing import EvaluatorContract, small_score
 from oneshot.training.recipe import Recipe
 from tests.evaluators.cluster_work import table_in
 from tests.evaluators.service.serving import listening
@@ -56,12 +56,18 @@ def remote(few: Few, path: Path, open_until_end: ExitStack) -> RemoteEvaluator:
     return RemoteEvaluator(open_until_end.enter_context(listening(app)), batch=4)
 
 
+def remote_score(few: Few, path: Path, open_until_end: ExitStack) -> RemoteEvaluator:
+    app = create_app(Stored(small_score("synflow", "nasbench201"), path / "p.sqlite", chunk=4))
+    return RemoteEvaluator(open_until_end.enter_context(listening(app)), batch=4)
+
+
 EVALUATORS: dict[str, Callable[[Few, Path, ExitStack], Evaluator]] = {
     **{f"supernet {mode}": lambda few, path, stack, mode=mode: supernet(few, mode) for mode in MODES},
     "standalone": lambda few, path, stack: standalone(),
     "stored": lambda few, path, stack: Stored(supernet(few, "ema-3"), path / "p.sqlite"),
     "table": lambda few, path, stack: table(path),
     "remote": remote,
+    "remote score": remote_score,
 }
 ARCHS = [*distinct(ALL, 5, np.random.default_rng(0)), (0,) * 6]
 

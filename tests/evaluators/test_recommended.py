@@ -28,6 +28,16 @@ ARCHS = distinct(ALL, 200, np.random.default_rng(0))
 DATA = {"configuration": {"dataset": "digits"}}
 
 
+class Scores:
+    """What Noisy says, as scores far below zero."""
+
+    space, protocol = ALL, {"evaluator": "scores", "quantity": "toy score", **DATA}
+
+    def __call__(self, archs: Sequence[Arch]) -> Predictions:
+        values = tuple(Prediction.scored(value - 1e4, 8) for value in Noisy(0)(archs).accuracy.tolist())
+        return Predictions(ALL, tuple(archs), values, self.protocol)
+
+
 class Noisy:
     """Says, of 1000 images, how many convolutions there are, and something by chance; of one architecture nothing."""
 
@@ -213,3 +223,19 @@ def test_scores_of_a_file_take_part_on_their_own_scale(few: Benchmark) -> None:
     assert evaluator.protocol["others"]["oracle"]["evaluator"] == "file"
     with pytest.raises(ValueError, match="the score oracle lacks 1 of 2 architectures, such as"):
         FileScores("oracle", oracle, ALL)([ARCHS[0], next(arch for arch in ALL if arch not in every)])
+
+
+def test_scores_beside_accuracies_and_in_their_place(few: Benchmark) -> None:
+    """Ranks need no accuracy; a mean of accuracies does, and a loss there is none."""
+    scores, accuracies = Scores(), Noisy(0)
+    both = RankEvaluator(accuracies, {"accuracy": 1, "second": 1}, {"second": scores})
+    alone = RankEvaluator(scores, {"accuracy": 1})
+    assert np.isfinite(both(ARCHS).accuracy).all()
+    assert kendall_tau(alone(ARCHS).accuracy, accuracies(ARCHS).accuracy) == pytest.approx(1, abs=0.02)
+    truths, reference = Truths.of(few, "digits_test"), find_table("nasbench201-digits").archs
+    for evaluator, others in ((accuracies, {"second": scores}), (scores, None)):
+        assert np.isfinite(CorrectedEvaluator(evaluator, truths, reference, others)(ARCHS[:3]).accuracy).all()
+    with pytest.raises(ValueError, match="a toy score has no loss to rank by"):
+        RankEvaluator(scores, {"loss": 1})
+    with pytest.raises(ValueError, match="an ensemble is the mean of accuracies, got toy score"):
+        EnsembleEvaluator([accuracies, scores])

@@ -22,7 +22,8 @@ def run() -> Run:
 
 def trained(of: Run, *callbacks: Callback) -> list[dict]:
     rows: list[dict] = []
-    train(of.net, of.method, of.train, of.valid, of.recipe, 0, None, [*callbacks, OnEpoch(rows.append)])
+    told = OnEpoch(lambda row: rows.append(dict(row)))
+    train(of.net, of.method, of.train, of.valid, of.recipe, 0, None, [*callbacks, told])
     return rows
 
 

@@ -9,7 +9,7 @@ export const FORMS = {
     "",
     `evaluator = RemoteEvaluator(${JSON.stringify(location.origin)})${token() ? "  # and token=..." : ""}`,
     `arch = evaluator.space.parse(${JSON.stringify(arch)})`,
-    "print(evaluator([arch]).accuracy)",
+    "print(evaluator([arch]).predicted)",
     "",
   ].join("\n"),
   curl: (arch) => [

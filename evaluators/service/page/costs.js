@@ -2,36 +2,37 @@
 
 import { BOTTOM, H, LEFT, RIGHT, TOP, W, axes, scale, ticks } from "./figures.js";
 import { node } from "./svg.js";
-import { costName, costText } from "./words.js";
+import { costName, costText, predicted, unit as unitOf, valueText } from "./words.js";
 
 const NEAR = 22; // units within which a click means a point
 const WORST = 20; // a twentieth, the worst, may lie below the axis
 
-// `chosen` is { accuracy, cost } of what is shown; `pick` is told the string of a point.
-export function front(data, name, chosen, pick) {
+// `chosen` is a prediction with the cost of what is shown; `pick` is told the string of a point; `quantity` names a score.
+export function front(data, name, chosen, pick, quantity) {
+  const what = quantity ?? "accuracy in the supernet", text = (i) => valueText({ score: data.predicted[i] }, quantity) + unitOf(quantity);
   const costs = data.costs[name], own = chosen?.cost?.[name];
   const known = data.archs.map((_, i) => i).filter((i) => costs[i] !== null);
   const [x, xs] = span([...known.map((i) => costs[i]), ...(own ? [own] : [])], LEFT, W - RIGHT);
-  const falling = known.map((i) => data.accuracy[i]);
-  const kept = [falling[0], falling[Math.min(falling.length - 1, Math.floor(falling.length * (1 - 1 / WORST)))], ...(chosen ? [chosen.accuracy] : [])];
+  const falling = known.map((i) => data.predicted[i]);
+  const kept = [falling[0], falling[Math.min(falling.length - 1, Math.floor(falling.length * (1 - 1 / WORST)))], ...(chosen ? [predicted(chosen)] : [])];
   const [y, ys, least] = span(kept, H - BOTTOM, TOP);
   const unit = name === "params" ? "" : name === "mflops" ? ", millions of an image" : ", ms";
-  const svg = axes(`accuracy in the supernet against ${costName(name)}`, xs, ys, x, y, costName(name) + unit, "accuracy in the supernet, %");
+  const svg = axes(`${what} against ${costName(name)}`, xs, ys, x, y, costName(name) + unit, quantity ?? "accuracy in the supernet, %");
   svg.setAttribute("role", "group");
   const places = new Map();
   for (const i of known) {
-    if (data.accuracy[i] < least) continue;
-    places.set(i, [x(costs[i]), y(data.accuracy[i])]);
-    svg.append(node("circle", { class: "point", cx: x(costs[i]), cy: y(data.accuracy[i]), r: 2.8 }));
+    if (data.predicted[i] < least) continue;
+    places.set(i, [x(costs[i]), y(data.predicted[i])]);
+    svg.append(node("circle", { class: "point", cx: x(costs[i]), cy: y(data.predicted[i]), r: 2.8 }));
   }
   const best = data.fronts[name].filter((i) => places.has(i));
   svg.append(node("polyline", { class: "front", points: stairs(best.map((i) => places.get(i))) }));
   const buttons = best.map((i) => node("circle", {
     class: "front-point", cx: places.get(i)[0], cy: places.get(i)[1], r: 4.5, role: "button", tabindex: -1,
-    "aria-label": `${data.accuracy[i].toFixed(2)} %, ${costText(name, costs[i])} ${costName(name)}`,
-  }, node("title", {}, `${data.accuracy[i].toFixed(2)} %, ${costText(name, costs[i])}`)));
+    "aria-label": `${text(i)}, ${costText(name, costs[i])} ${costName(name)}`,
+  }, node("title", {}, `${text(i)}, ${costText(name, costs[i])}`)));
   svg.append(...buttons);
-  if (chosen && own !== null && own !== undefined) svg.append(node("circle", { class: "chosen", cx: x(own), cy: y(chosen.accuracy), r: 6.5 }));
+  if (chosen && own !== null && own !== undefined) svg.append(node("circle", { class: "chosen", cx: x(own), cy: y(predicted(chosen)), r: 6.5 }));
   walk(buttons, (place) => pick(data.archs[best[place]]));
   svg.addEventListener("click", (event) => {
     const at = nearest(places, svg, event);

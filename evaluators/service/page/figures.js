@@ -48,10 +48,10 @@ export function improvement(data, record) {
   return svg;
 }
 
-export function scatter(data, record) {
-  const chosen = record && record.truth !== null ? [record.accuracy, record.truth] : null;
+export function scatter(data, record, quantity) {
+  const chosen = record && record.truth !== null ? [record.accuracy ?? record.score, record.truth] : null;
   const [x, xs] = span(0, LEFT, W - RIGHT), [y, ys, least] = span(1, H - BOTTOM, TOP);
-  const svg = axes("predicted and true accuracy", xs, ys, x, y, "predicted accuracy, %", "true accuracy, %");
+  const svg = axes(quantity ? `${quantity} and true accuracy` : "predicted and true accuracy", xs, ys, x, y, quantity ?? "predicted accuracy, %", "true accuracy, %");
   const below = data.points.filter((p) => x(p[0]) < LEFT || p[1] < least);
   for (const p of data.points) {
     if (x(p[0]) >= LEFT && p[1] >= least) svg.append(node("circle", { class: "point", cx: x(p[0]), cy: y(p[1]), r: 2.6 }));

@@ -9,12 +9,13 @@ import { chooser } from "./drawing.js";
 import { improvement, scatter, standing } from "./figures.js";
 import { sketch } from "./sketch.js";
 import { element } from "./svg.js";
-import { costName, costText, number, ordinal, points, share } from "./words.js";
+import { costName, costText, number, ordinal, points, predicted, share, unit, valueText } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const QUIET = 120; // milliseconds without a further choice before the service is asked
 const LISTED = 10, CHANGES = 3, ENOUGH = 3;
 let space, trained, measured, view, indices, known = 0, record = null, described = null, kept = null, compared = null, costs = null, pending = null, timer = 0;
+let quantity = null; // what is predicted, where it is no accuracy
 
 function say(text, error = false) {
   $("status").textContent = text;
@@ -56,9 +57,8 @@ function answer() {
   $("answer").hidden = false;
   $("answer").classList.remove("old");
   $("changes").replaceChildren();
-  $("accuracy").textContent = record.accuracy.toFixed(2);
-  const [low, high] = record.interval.map((v) => v.toFixed(1));
-  $("interval-text").textContent = `(${low} to ${high} at 95%, ${number(record.images)} images)`;
+  $("accuracy").textContent = valueText(record, quantity);
+  $("interval-text").textContent = record.interval === null ? "" : `(${record.interval.map((v) => v.toFixed(1)).join(" to ")} at 95%, ${number(record.images)} images)`;
   $("text").value = record.arch;
   const rows = Object.entries(described.cost).filter(([, value]) => value !== null).map(([name, value]) => [costName(name), costText(name, value)]);
   if (record.truth !== null) rows.unshift(["measured", `${record.truth.toFixed(2)} % accuracy, trained alone`]);
@@ -67,6 +67,11 @@ function answer() {
   address();
   figures();
   comparison();
+}
+
+// What the page says of accuracies, said of a score.
+function scores() {
+  for (const place of document.querySelectorAll("[data-score]")) place.textContent = place.dataset.score || quantity;
 }
 
 function about() {
@@ -81,19 +86,12 @@ function rank() {
   standing($("standing"), record, Math.max(known, 2));
 }
 
-// What a recommendation is made of: percent of the known that are below.
-function advice(row) {
-  if (row.recommended === null) return "";
-  const parts = Object.entries(row.parts).map(([name, part]) => `${name.replaceAll("_", " ")} ${part.toFixed(1)}`);
-  return `above ${row.recommended.toFixed(1)} %: ${parts.join(", ")}`;
-}
-
 async function knowledge() {
   const quiet = (path) => ask(path).catch((error) => error);
   const [best, costing] = await Promise.all([ask(`/v1/ranking?limit=${LISTED}`), quiet("/v1/costs")]);
   known = best.known;
   const parts = Object.keys(best.predictions[0]?.parts ?? {}).map((name) => name.replaceAll("_", " "));
-  $("advice").textContent = parts.length > 1 ? `By the ranks of ${parts.join(" and ")} averaged.` : "By accuracy.";
+  $("advice").textContent = parts.length > 1 ? `By the ranks of ${parts.join(" and ")} averaged.` : `By ${quantity ?? "accuracy"}.`;
   about();
   const now = best.predictions.find((row) => row.arch === record?.arch);
   if (now) record = now;
@@ -117,7 +115,7 @@ function advice(row) {
 
 function listed(row, drawn, place) {
   const button = element("button", { type: "button", title: [row.arch, advice(row)].filter(Boolean).join("\n"), "aria-label": `${ordinal(place)}: ${row.arch}`, "aria-current": record?.arch === row.arch ? "true" : null },
-    element("span", { class: "soft" }, String(place)), sketch(space, drawn), element("b", {}, `${row.accuracy.toFixed(2)} %`),
+    element("span", { class: "soft" }, String(place)), sketch(space, drawn), element("b", {}, valueText(row, quantity) + unit(quantity)),
     element("span", { class: "soft" }, costText("params", drawn.cost.params)));
   button.addEventListener("click", () => choose(row.indices, 0));
   return element("li", {}, button);
@@ -132,8 +130,8 @@ function offer() {
 
 function figures() {
   if (costs && $("cost").value) {
-    const chosen = record && described && { accuracy: record.accuracy, cost: described.cost };
-    const { svg, below, best } = front(costs, $("cost").value, chosen, predict);
+    const chosen = record && described && { ...record, cost: described.cost };
+    const { svg, below, best } = front(costs, $("cost").value, chosen, predict, quantity);
     $("front").replaceChildren(svg);
     const part = costs.considered < costs.known ? `${number(costs.considered)} of ${number(costs.known)} known` : `${number(costs.known)} known`;
     $("front-note").textContent = `${part}, ${best} on the front` + (below ? `; ${number(below)} below the axis` : "") + ". Choose a point to see it.";
@@ -141,7 +139,7 @@ function figures() {
   if (!compared) return;
   const alone = compared.kendall_tau?.toFixed(3), advised = compared.kendall_tau_recommended?.toFixed(3);
   const tau = alone === undefined ? "" : `, Kendall's tau ` + (advised === undefined ? alone : `${advised} as recommended, ${alone} alone`);
-  const [svg, beyond] = scatter(compared, record);
+  const [svg, beyond] = scatter(compared, record, quantity);
   $("improvement-note").textContent = "Mean measured accuracy of what is left when the worst predicted go: 0 is the mean of all, 1 the best of the table.";
   $("scatter-note").textContent = `${compared.column}: ${number(compared.count)} architectures${tau}` + (beyond ? `; ${beyond} beyond the axes` : "");
   $("improvement").replaceChildren(improvement(compared, record));
@@ -151,7 +149,7 @@ function figures() {
 function comparison() {
   $("comparison").hidden = !kept;
   $("keep").textContent = kept ? "Keep this" : "Compare";
-  if (kept && record) $("compared").replaceChildren(...sideBySide(space, kept, { record, described }));
+  if (kept && record) $("compared").replaceChildren(...sideBySide(space, kept, { record, described }, quantity));
 }
 
 async function improve() {
@@ -160,7 +158,7 @@ async function improve() {
   try {
     const found = await ask(`/v1/improvements/${encodeURIComponent(of)}?limit=${CHANGES}`);
     if (record.arch !== of) return;
-    const better = found.changes.filter((change) => change.prediction.accuracy > found.of.accuracy);
+    const better = found.changes.filter((change) => predicted(change.prediction) > predicted(found.of));
     say("");
     $("changes").replaceChildren(
       element("p", {}, better.length ? `The best of ${number(found.tried)} single changes:` : `None of ${number(found.tried)} single changes is predicted to be better.`),
@@ -175,7 +173,7 @@ async function improve() {
 }
 
 function suggestion(change, of) {
-  const button = element("button", { type: "button" }, element("b", {}, points(change.prediction.accuracy - of.accuracy)),
+  const button = element("button", { type: "button" }, element("b", {}, points(predicted(change.prediction) - predicted(of), quantity)),
     element("span", {}, `${change.decision}: ${change.before} → ${change.option}`), element("span", { class: "soft" }, ordinal(change.prediction.rank)));
   button.addEventListener("click", () => choose(change.prediction.indices, 0));
   return button;
@@ -219,7 +217,9 @@ async function start() {
   const [model, decided] = await Promise.all([ask("/v1/model"), ask("/v1/space"), first.catch(() => {})]);
   [space, known] = [decided, model.known];
   $("token").hidden = true;
-  [trained, measured] = [model.protocol.configuration?.dataset, model.truth !== null];
+  quantity = model.protocol.quantity ?? null;
+  [trained, measured] = [quantity ?? model.protocol.configuration?.dataset, model.truth !== null];
+  if (quantity) scores();
   document.title = `oneshot: ${model.space}`;
   about();
   view = chooser(space, $("drawing"), $("decisions"), (place, option) => choose(indices.map((v, i) => (i === place ? option : v))));

@@ -24,4 +24,10 @@ export function share(record, known) {
   return Math.min(Math.floor((100 * record.better_than) / (known - 1)), 100);
 }
 
-export const points = (v) => `${v < 0 ? "−" : "+"}${Math.abs(v).toFixed(2)} points`;
+// What ranks an architecture: its accuracy, or a score; `quantity` is the score's name.
+export const predicted = (row) => row.score ?? row.accuracy;
+export const valueText = (row, quantity) => (quantity ? score(predicted(row)) : predicted(row).toFixed(2));
+export const unit = (quantity) => (quantity ? "" : " %");
+const score = (v) => v.toLocaleString("en", { maximumSignificantDigits: 6 });
+
+export const points = (v, quantity) => `${v < 0 ? "−" : "+"}${quantity ? score(Math.abs(v)) : `${Math.abs(v).toFixed(2)} points`}`;

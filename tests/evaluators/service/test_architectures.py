@@ -69,11 +69,11 @@ def known_of(archs: list[Arch]) -> Known:
 
 def test_nothing_undercuts_the_front() -> None:
     found = scattered(known_of(ARCHS), Costs(ALL, {"channels": 8, "cells": 1}, None))
-    assert found["accuracy"] == sorted(found["accuracy"], reverse=True)
+    assert found["predicted"] == sorted(found["predicted"], reverse=True)
     for name in ("params", "mflops"):
-        points = list(zip(found["accuracy"], found["costs"][name], strict=True))
+        points = list(zip(found["predicted"], found["costs"][name], strict=True))
         front = [points[i] for i in found["fronts"][name]]
-        assert front[0][0] == max(found["accuracy"])
+        assert front[0][0] == max(found["predicted"])
         for a, c in front:
             assert not [1 for other, cost in points if (other > a and cost <= c) or (other >= a and cost < c)]
         assert [c for _, c in front] == sorted((c for _, c in front), reverse=True)

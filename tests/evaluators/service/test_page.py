@@ -23,7 +23,17 @@ from oneshot.spaces.darts import ALL as DARTS
 from oneshot.spaces.fairnas import ALL as FAIRNAS
 from oneshot.spaces.nasbench101 import ALL as NASBENCH101
 from oneshot.spaces.nasbench201 import ALL
-from tests.evaluators.service.serving import ARCHS, STRINGS, Counting, Served, accuracy, listening, table
+from tests.evaluators.service.serving import (
+    ARCHS,
+    STRINGS,
+    Counting,
+    Scoring,
+    Served,
+    accuracy,
+    listening,
+    score,
+    table,
+)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
@@ -116,6 +126,31 @@ def test_it_starts_with_the_best_known(url: str, opened: Any) -> None:
     page.wait_for_selector("#scatter .chosen")
     assert page.locator("#scatter .point").count() >= 50
     assert re.search(r"Kendall's tau -?0\.\d+ as recommended, -?0\.\d+ alone", page.inner_text("#scatter-note"))
+
+
+def test_scores_are_no_accuracies(tmp_path: Path, opened: Any) -> None:
+    served = Served(tmp_path, Scoring(), table(tmp_path))
+    served.store(ARCHS[:60])
+    best = max(map(score, ARCHS[:60]))
+    with listening(served.app) as address:
+        page = opened(address)
+        page.wait_for_selector("#best-list li")
+        assert page.inner_text("#accuracy") == f"{best:,.6g}"
+        assert page.inner_text("#rank") == "1st"
+        assert page.inner_text("#advice") == "By toy score."
+        assert "It ranks architectures, and is no accuracy." in page.inner_text("#prediction")
+        assert not re.search("supernet|accuracy [(]|95%", page.inner_text("#prediction"))
+        listed = page.locator("#best-list b").all_inner_texts()
+        assert listed == [f"{value:,.6g}" for value in sorted(map(score, ARCHS[:60]), reverse=True)[:10]]
+        assert "toy score" in page.inner_text("#front")
+        assert "toy score" in page.inner_text("#scatter")
+        page.click("#keep")
+        page.click("#random")
+        until(page, lambda: " in toy score." in page.inner_text("#compared .verdict"))
+        assert "95%" not in page.inner_text("#compared")
+        page.click("#improve")
+        until(page, lambda: "single changes" in page.inner_text("#changes"))
+        assert "points" not in page.inner_text("#changes")
 
 
 def test_edges_are_clicked(url: str, opened: Any) -> None:

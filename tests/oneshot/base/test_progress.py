@@ -76,3 +76,18 @@ def test_work_that_becomes_known_late(clock: Clock) -> None:
     with Progress("import", 0, "", out := io.StringIO()):
         clock.now += 3
     assert out.getvalue() == ""
+
+
+def test_one_within_another_is_told_in_lines() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    outer, inner = Terminal(), Terminal()
+    for _ in range(2):  # the place is given back
+        with Progress("outer", 2, "things", outer) as first:
+            with Progress("inner", 2, "parts", inner) as second:
+                second.advance(2)
+            first.advance(2)
+    assert "outer" in outer.getvalue()
+    assert "\x1b" not in inner.getvalue()

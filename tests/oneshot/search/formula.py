@@ -13,7 +13,7 @@ from oneshot.space import Arch, Space
 
 @dataclass
 class Predicted:
-    accuracy: np.ndarray
+    predicted: np.ndarray
 
 
 @dataclass

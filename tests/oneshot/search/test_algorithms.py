@@ -122,7 +122,7 @@ def test_evolution_finds_the_optimum_where_random_search_does_not(real_data: Pat
             task = Task(table)
             algorithm(task, Uniform(ALL), np.random.default_rng(seed))
             assert task.evaluations == 200
-            best[name].append(task.best().accuracy)
+            best[name].append(task.best().predicted)
     assert np.median(best["evolution"]) == optimum
     assert np.mean(best["evolution"]) > np.mean(best["random"]) + 0.2
 
@@ -168,7 +168,7 @@ def test_nsga2_covers_the_front_of_the_shipped_table_better_than_random_search()
         """The mean error of the best below a number of parameters, over all such numbers."""
         front = task.front()
         grid = np.linspace(least, most, 1000)
-        return float(np.mean([min((100 - c.accuracy for c in front if c.costs[0] <= p), default=100) for p in grid]))
+        return float(np.mean([min((100 - c.predicted for c in front if c.costs[0] <= p), default=100) for p in grid]))
 
     def mean(algorithm: Search) -> float:
         return float(np.mean([error(searched_rows(algorithm, table, rows, seed)) for seed in range(5)]))
@@ -188,7 +188,7 @@ def test_cells_of_nasbench101_are_searched() -> None:
     evaluator = Formula(CELLS, lambda arch: 10.0 * CELLS.cell(arch).operations.count(0))
     task = Task(evaluator, costs_of(CELLS), limits={"params": 2e7})
     Evolution(20, 8, 10, 10, top=5)(task, Uniform(CELLS), np.random.default_rng(0))
-    assert task.best().accuracy == 50
+    assert task.best().predicted == 50
     assert task.best().costs[0] <= 2e7
     assert len({CELLS.graph_hash(arch) for arch in evaluator.asked}) == len(evaluator.asked)
 

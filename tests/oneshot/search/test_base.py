@@ -34,7 +34,7 @@ def test_twins_share_one_evaluation_and_have_costs_of_their_own() -> None:
     task = Task(evaluator, MEASURES)
     first, second, third = task.evaluate([SKIPPED, DIRECT, SKIPPED], 0)
     assert evaluator.asked == [SKIPPED]
-    assert first.accuracy == second.accuracy == sum(SKIPPED)
+    assert first.predicted == second.predicted == sum(SKIPPED)
     assert (first.costs[0], second.costs[0]) == (sum(SKIPPED), sum(DIRECT))
     assert third is first
     assert [candidate.arch for candidate in task.found] == [SKIPPED, DIRECT]
@@ -64,7 +64,7 @@ def test_the_front_is_what_nothing_dominates(objectives: tuple[str, ...]) -> Non
     task.evaluate(distinct(CONV, 50, np.random.default_rng(0)), 0)
 
     def values(candidate) -> tuple[float, ...]:
-        return (-candidate.accuracy, *(MEASURES[name](candidate.arch) for name in objectives))
+        return (-candidate.predicted, *(MEASURES[name](candidate.arch) for name in objectives))
 
     points = {values(candidate) for candidate in task.found}
     undominated = {
@@ -73,7 +73,7 @@ def test_the_front_is_what_nothing_dominates(objectives: tuple[str, ...]) -> Non
     front = [values(candidate) for candidate in task.front()]
     assert set(front) == undominated
     assert len(front) == len(undominated)
-    assert -front[0][0] == task.best().accuracy
+    assert -front[0][0] == task.best().predicted
 
 
 def test_limits_and_unknown_costs() -> None:

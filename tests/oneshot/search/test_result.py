@@ -33,7 +33,7 @@ def test_files(task: Task, tmp_path: Path) -> None:
     write(tmp_path / "found", task, document(task, SETTINGS))
     written = json.loads((tmp_path / "found" / "result.json").read_text())
     assert written == document(task, SETTINGS)
-    assert written["best"]["accuracy"] == max(c.accuracy for c in task.found)
+    assert written["best"]["accuracy"] == max(c.predicted for c in task.found)
     assert written["best"]["ms"] is None
     assert [CONV.parse(row["arch"]) for row in written["front"]] == [c.arch for c in task.front()]
     assert (written["candidates"], written["evaluations"]) == (30, 30)
@@ -60,7 +60,7 @@ def test_the_progress_figure_never_falls(task: Task) -> None:
     axes = progress_figure(task).axes[0]
     best = np.asarray(axes.lines[0].get_ydata())
     assert np.all(np.diff(best) >= 0)
-    assert best[-1] == task.best().accuracy
+    assert best[-1] == task.best().predicted
     assert np.shape(axes.collections[0].get_offsets()) == (len(task.found), 2)
 
 
@@ -69,7 +69,7 @@ def test_the_front_figure_shows_the_front_and_says_what_it_cuts_off(task: Task) 
     new = next(arch for arch in CONV if not task.evaluated(arch))
     task.evaluate([new], 3)
     figure = front_figure(task, "params")
-    points = sorted((c.costs[0] / 1e6, c.accuracy) for c in task.front())
+    points = sorted((c.costs[0] / 1e6, c.predicted) for c in task.front())
     line = figure.axes[0].lines[0]
     assert np.asarray(line.get_xdata()) == pytest.approx([x for x, _ in points])
     assert np.asarray(line.get_ydata()) == pytest.approx([y for _, y in points])

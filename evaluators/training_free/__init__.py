@@ -1,0 +1,1 @@
+"""Scores of untrained networks: one file a score."""
