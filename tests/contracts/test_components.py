@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,10 +47,54 @@ class TestOperations(OperationsContract): ...
 class TestContext(ContextContract): ...
 
 
+def encoded(image: np.ndarray) -> bytes:
+    made = io.BytesIO()
+    Image.fromarray(image).save(made, "PNG")
+    return made.getvalue()
+
+
+def hub(root: Path, rng: np.random.Generator) -> str:
+    datasets = pytest.importorskip("datasets")
+    datasets.config.HF_DATASETS_CACHE = root / "cache"
+    pictures = [encoded(image) for image in rng.integers(0, 256, (60, 9, 9, 3), np.uint8)]
+    table = datasets.Dataset.from_dict({"image": pictures, "label": [i % 2 for i in range(60)]})
+    table.to_parquet(root / "pictures.parquet")
+    return str(root / "pictures.parquet")
+
+
+def shards(root: Path, rng: np.random.Generator) -> str:
+    (root / "shards").mkdir()
+    with tarfile.open(root / "shards" / "train-0.tar", "w") as archive:
+        for i, image in enumerate(rng.integers(0, 256, (60, 9, 9, 3), np.uint8)):
+            for name, content in ((f"{i}.png", encoded(image)), (f"{i}.cls", str(i % 2).encode())):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+    return str(root / "shards")
+
+
+def mnist(root: Path, rng: np.random.Generator) -> str:
+    """The files of MNIST, as it writes them."""
+    (root / "MNIST" / "raw").mkdir(parents=True)
+    for part, count in (("train", 40), ("t10k", 20)):
+        images, labels = rng.integers(0, 256, (count, 28, 28), np.uint8), np.arange(count) % 4
+        head = np.array([0x803, count, 28, 28], ">i4").tobytes()
+        (root / "MNIST" / "raw" / f"{part}-images-idx3-ubyte").write_bytes(head + images.tobytes())
+        head = np.array([0x801, count], ">i4").tobytes()
+        (root / "MNIST" / "raw" / f"{part}-labels-idx1-ubyte").write_bytes(head + labels.astype(np.uint8).tobytes())
+    return "torchvision:MNIST"
+
+
 @pytest.fixture
-def path(form: object, tmp_path: Path) -> Iterator[str]:
+def path(form: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A data set of each format that ships."""
     rng = np.random.default_rng(0)
+    packed = {"datasets": hub, "shards": shards, "torchvision": mnist}
+    for name, write in packed.items():
+        if form is FORMATS[name]:
+            monkeypatch.setenv("ONESHOT_DATA", str(tmp_path))
+            yield write(tmp_path, rng)
+            return
     if form is FORMATS["digits"]:
         yield "digits"
     elif form is FORMATS["npz"]:

@@ -30,7 +30,8 @@ Few = tuple[Images, Images]
 
 
 def small(few: Few, config: Config = CONFIG, recipe: Recipe = RECIPE) -> Run:
-    return replace(build(config, recipe), train=few[0], valid=few[1])
+    run = build(config, recipe)
+    return replace(run, images=replace(run.images, train=few[0], valid=few[1]))
 
 
 def told(run: Run) -> Feedback:
