@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ LINES = sorted({
     if line.startswith("oneshot ")
 })  # fmt: skip
 WORDS = 900
+CHOOSE = ("--space", "--method", "--sampler", "--context", "--preset")
+"""What further options depend on."""
 
 
 def test_the_first_screen_shows_the_command() -> None:
@@ -40,13 +43,14 @@ def test_commands_and_options_exist(line: str, capsys: pytest.CaptureFixture[str
     words = shlex.split(line)[1:]
     command = words[:2] if words[0] == "benchmark" else words[:1]
     assert command[0] in COMMANDS
+    chosen = [word for pair in pairwise(words) if pair[0] in CHOOSE for word in pair]
     with pytest.raises(SystemExit):
-        main([*command, "--help-all"])
+        main([*command, *chosen, "--help-all"])
     shown = capsys.readouterr().out
     for word in words:
         if word.startswith("--"):
             flag = word.partition("=")[0]
-            assert flag in shown or "--" + flag[2:].replace("-", "_") in shown, f"{line}: no option {flag}"
+            assert flag in shown or f".{flag[2:]} " in shown, f"{line}: no option {flag}"
 
 
 def test_presets_are_described() -> None:

@@ -28,16 +28,17 @@ from oneshot.evaluators.feedback import feedback_of
 from oneshot.evaluators.supernet import of_run
 
 from oneshot.base.files import append_line, replacing, write_json
+from oneshot.runs.begin import begun
 from oneshot.runs.config import configured
-from oneshot.runs.data import settle
 from oneshot.runs.folder import RunFolder
-from oneshot.runs.run import Run, build, recorded
+from oneshot.runs.run import Run
 from oneshot.samplers.uniform import Uniform
 from oneshot.search.base import Task
 from oneshot.search.evolution import Evolution
 from oneshot.search.random import Random
 from oneshot.space import Arch
 from oneshot.spaces.nasbench201 import ALL
+from oneshot.training.callbacks import OnEpoch
 from oneshot.training.loop import train
 
 FOUND = Path(__file__).with_suffix(".parquet")
@@ -120,21 +121,19 @@ def trained(values: Mapping[str, Any], path: Path, course: Path, norm: str) -> R
     """A training to its end, from wherever it is, with what would be derived after every epoch."""
     config, recipe = configured(dict(values))
     folder = RunFolder(path)
-    run = build(config, recipe)
-    RunFolder.create(path, recorded(config, recipe))
-    settle(path, run.fingerprint, folder.commit["epoch"] if folder.commit else 0)
-    seen = replace(run, valid=run.valid.subset(slice(0, VALIDATED)))
-    begun = time.process_time()
+    run = begun(config, recipe, folder)
+    seen = replace(run, images=replace(run.images, valid=run.valid.subset(slice(0, VALIDATED))))
+    since = time.process_time()
 
     def on_epoch(row: Mapping[str, Any]) -> None:
-        nonlocal begun
+        nonlocal since
         found, now = run.method.derive(), time.process_time()
         single = None if found is None else ALL.format(single_of(run, found))
-        append_line(course, json.dumps({"epoch": row["epoch"], "single": single, "seconds": now - begun}))
-        begun = now
+        append_line(course, json.dumps({"epoch": row["epoch"], "single": single, "seconds": now - since}))
+        since = now
 
     feedback = feedback_of(seen, norm, SEEN)
-    train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, on_epoch, feedback)
+    train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, [OnEpoch(on_epoch)], feedback)
     return run
 
 
