@@ -152,7 +152,7 @@ def _of_recommended(args: Any, predictions: Predictions) -> Told:
     entries = [
         {
             "arch": predictions.space.format(predictions.archs[i]), "value": float(found.value[i]),
-            "parts": {name: float(part[i]) for name, part in found.parts.items()},
+            "parts": {f"{name}_rank": float(part[i]) for name, part in found.parts.items()},
         }
         for i in order
     ]  # fmt: skip
@@ -168,4 +168,5 @@ def _of_recommended(args: Any, predictions: Predictions) -> Told:
     parts = [f"{label(name)} rank" for name in found.parts]
     heads = ("architecture", "recommended", *parts, "accuracy %", *(["balanced %"] if balanced else []), "loss")
     title = f"{len(order)} predictions, the recommended first (ranks in percent of them)"
-    return Told({"recommended": {"weights": found.weights, "ranking": entries}}, (title, heads, rows))
+    weights = {f"{name}_rank": weight for name, weight in found.weights.items()}
+    return Told({"recommended": {"weights": weights, "ranking": entries}}, (title, heads, rows))
