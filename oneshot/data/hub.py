@@ -18,7 +18,7 @@ import torch
 from oneshot.base.lookup import data_folder
 from oneshot.data.encoded import EncodedImages, assembled, default_workers, scale
 from oneshot.data.keys import keys_of, keys_of_names
-from oneshot.data.listing import VALIDATION
+from oneshot.data.listing import PARTS, packed_parts
 from oneshot.data.source import Dataset
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 SAVED = ("dataset_dict.json", "state.json")
 """What `save_to_disk` leaves in a folder of several parts, and of one."""
-PARTS = {"train": "train", "test": "test", **dict.fromkeys(VALIDATION, "valid")}
 LABELS = ("label", "labels", "class", "target", "fine_label")
 TOGETHER = 1000
 
@@ -86,8 +85,7 @@ HUB = Hub()
 
 
 def _is_saved(folder: Path) -> bool:
-    kinds = ("*.parquet", "*/*.parquet")
-    return any((folder / name).is_file() for name in SAVED) or any(any(folder.glob(kind)) for kind in kinds)
+    return any((folder / name).is_file() for name in SAVED) or bool(packed_parts(folder, ".parquet"))
 
 
 def _tables(path: Path) -> dict[str, Table]:
@@ -103,7 +101,8 @@ def _tables(path: Path) -> dict[str, Table]:
         elif any((path / name).is_file() for name in SAVED):
             found = datasets.load_from_disk(str(path))
         else:
-            found = datasets.load_dataset("parquet", data_files=_files(path))
+            files = {part: list(map(str, each)) for part, each in packed_parts(path, ".parquet").items()}
+            found = datasets.load_dataset("parquet", data_files=files)
     except (ValueError, OSError, DatasetsError) as error:
         raise ValueError(f"{path} is no data set that `datasets` can read: {str(error).splitlines()[0]}") from error
     tables = found if isinstance(found, Mapping) else {"train": found}
@@ -111,16 +110,6 @@ def _tables(path: Path) -> dict[str, Table]:
     if "train" not in parts:
         raise ValueError(f"{path} has the parts {', '.join(tables)}: expected train, and perhaps validation and test")
     return parts
-
-
-def _files(folder: Path) -> dict[str, list[str]]:
-    """Parquet files of each part, by the first word of their names or by their folder; those of no part train."""
-    found: dict[str, list[str]] = {}
-    for path in sorted((*folder.glob("*.parquet"), *folder.glob("*/*.parquet"))):
-        words = (path.name.removesuffix(".parquet").split("-")[0], path.parent.name if path.parent != folder else "")
-        part = next((word for word in words if word in PARTS), "train")
-        found.setdefault(part, []).append(str(path))
-    return found
 
 
 def _columns(path: Path, table: Table, named: str) -> tuple[str, str]:

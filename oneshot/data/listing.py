@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from oneshot.data.decoding import EXTENSIONS
 
 VALIDATION = ("valid", "val", "validation")
+PARTS = {"train": "train", "test": "test", **dict.fromkeys(VALIDATION, "valid")}
+"""The part that a name stands for."""
 STRAY = ("__MACOSX", "__pycache__", "@eaDir", "lost+found")
 """What archives, interpreters and file systems leave behind; beside these, whatever is hidden is left alone."""
 
@@ -30,6 +33,15 @@ def parts_of(folder: Path) -> dict[str, Path]:
             f"{folder} is no image folder: expected train/ and valid/ or test/ with a folder for each class, or one "
             f"folder of images for each class, got {', '.join(path.name for path in found.values()) or 'none of them'}"
         )
+    return found
+
+
+def packed_parts(folder: Path, extension: str) -> dict[str, list[Path]]:
+    """The files of each part, by the first word of their names, else by their folder; those of no part train."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((*folder.glob(f"*{extension}"), *folder.glob(f"*/*{extension}"))):
+        words = (re.split("[-_.]", path.name)[0], path.parent.name if path.parent != folder else "")
+        found.setdefault(next((PARTS[word] for word in words if word in PARTS), "train"), []).append(path)
     return found
 
 

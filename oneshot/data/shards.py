@@ -22,10 +22,8 @@ from oneshot.base.progress import Progress
 from oneshot.data.decoding import EXTENSIONS
 from oneshot.data.encoded import EncodedImages, assembled, default_workers, scale
 from oneshot.data.keys import keys_of_names
-from oneshot.data.listing import VALIDATION
+from oneshot.data.listing import packed_parts
 from oneshot.data.source import Dataset
-
-PARTS = {"train": "train", "test": "test", **dict.fromkeys(VALIDATION, "valid")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +57,11 @@ class Shards:
 
     def find(self, name: str, data_dir: str | Path | None) -> Path | None:
         places = (Path(name).expanduser(), data_folder(data_dir) / name)
-        return next((place for place in places if place.is_dir() and shards_of(place)), None)
+        return next((place for place in places if place.is_dir() and packed_parts(place, ".tar")), None)
 
     def load(self, path: Path, image_size: int | None, device: str | torch.device) -> Dataset[EncodedImages]:
         """ValueError where shards are none, or images have no labels."""
-        found = shards_of(path)
+        found = packed_parts(path, ".tar")
         if "train" not in found:
             raise ValueError(f"{path} has shards of {' and '.join(found)} and none of train: expected train-*.tar")
         with Progress("index", sum(map(len, found.values())), "shards") as progress:
@@ -86,15 +84,6 @@ class Shards:
 
 
 SHARDS = Shards()
-
-
-def shards_of(folder: Path) -> dict[str, list[Path]]:
-    """The archives of each part, by the first word of their names or by their folder; those of no part train."""
-    found: dict[str, list[Path]] = {}
-    for path in sorted((*folder.glob("*.tar"), *folder.glob("*/*.tar"))):
-        word = path.parent.name if path.parent != folder else path.stem.split("-")[0].split("_")[0]
-        found.setdefault(PARTS.get(word, "train"), []).append(path)
-    return found
 
 
 def _all_of(archives: Sequence[Path], progress: Progress) -> Iterator[Labelled]:
