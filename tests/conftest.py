@@ -76,6 +76,13 @@ def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+ALONE_AGAIN = """
+from pathlib import Path
+threads = [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+assert not [name for name in threads if "gloo" in name], f"threads of the group that was left: {threads}"
+"""
+
+
 @pytest.fixture
 def alone_and_together(tmp_path: Path) -> Callable[[str, tuple[str, ...]], Iterator[tuple[Tensor, Tensor]]]:
     """Runs a script in one process and by torchrun in two, and pairs the tensors that both saved under these names.
@@ -85,7 +92,7 @@ def alone_and_together(tmp_path: Path) -> Callable[[str, tuple[str, ...]], Itera
 
     def run(script: str, names: tuple[str, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         worker, root = tmp_path / "worker.py", Path(__file__).resolve().parent.parent
-        worker.write_text(script)
+        worker.write_text(script + ALONE_AGAIN)
         alone = [sys.executable, str(worker), str(tmp_path / "state")]
         two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *alone[1:]]
         environment = {**os.environ, "PYTHONPATH": str(root)}
