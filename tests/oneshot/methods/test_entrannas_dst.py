@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -168,12 +169,14 @@ def test_transit_cells_run_what_engine_cells_keep() -> None:
         assert [[o for o, _ in gate] for gate in engine] == [[o for o, _ in gate] for gate in transit]
 
 
+X = torch.linspace(-2, 2, 3 * 16 * 16 * 4).view(4, 3, 16, 16)
+
+
 def of_derived_alone(net: nn.Module, method: EnTranNasDst, name: str, settings: dict[str, Any]) -> Tensor:
-    """The logits of a network that has the derived connections and nothing else, with the coefficients."""
-    x = torch.linspace(-2, 2, 3 * 16 * 16 * 4).view(4, 3, 16, 16)
+    """The logits in float64 of a network that has the derived connections and nothing else, with the coefficients."""
     arch = method.derive()
     space = method.space.only(arch)
-    alone = SKELETONS[name](**SMALL, **settings).make(space, 10)
+    alone = SKELETONS[name](**SMALL, **settings).make(space, 10).double()
     coefficients, kept = method.coefficients(), []
     for q, options, names in zip(coefficients, method.space.site_options, space.site_options, strict=True):
         kept.append([options.index(option) for option in names])
@@ -188,7 +191,7 @@ def of_derived_alone(net: nn.Module, method: EnTranNasDst, name: str, settings: 
         chosen = [[coefficients[s][i] if is_engine else 1.0 for i in kept[s]] for s in sites]
         each.append(tuple(tuple(enumerate(weights)) for weights in chosen))
     alone.train(net.training)
-    return alone(x, PerCell(each))
+    return alone(X.double(), PerCell(each))
 
 
 def _in_whole(key: str, kept: list[list[int]], cell_sites: Any, alone: nn.Module) -> str:
@@ -218,7 +221,6 @@ def test_after_every_epoch_the_derived_network_alone_gives_the_same_logits(
     net = net_of(name, **settings)
     method = method_of(net, sparsity=0.2, arch_learning_rate=0.2, temperature=1.0, temperature_ratio=0.8)
     training = Training(net, method, *few, RECIPE)
-    x = torch.linspace(-2, 2, 3 * 16 * 16 * 4).view(4, 3, 16, 16)
     counts = []
     for epoch in range(RECIPE.epochs):
         net.train()
@@ -226,10 +228,10 @@ def test_after_every_epoch_the_derived_network_alone_gives_the_same_logits(
         for mode in (True, False):
             net.train(mode)
             with torch.no_grad():
-                alone = of_derived_alone(net, method, name, settings)
-                searching = net(x, method.gates())
-            assert searching.dtype == torch.float32
-            assert float((searching - alone).abs().max()) <= 1e-5 * max(1.0, float(searching.abs().max()))
+                whole = deepcopy(net).double()
+                alone = of_derived_alone(whole, method, name, settings)
+                searching = whole(X.double(), method.gates())
+            assert float((searching - alone).abs().max()) <= 1e-12 * max(1.0, float(searching.abs().max()))
     everything = sum(len(alpha) for alpha in method.alphas)
     assert counts[-1] < everything
     assert counts == sorted(counts, reverse=True)
