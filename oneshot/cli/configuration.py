@@ -29,7 +29,7 @@ def add_configuration(
     """
     text = f"one of {', '.join(presets)}; options given beside it win"
     to.add_argument("--preset", type=str, default=default, help=text)
-    given = {name: value for name, value in asked(words, ("preset", *parts)).items() if value}
+    given = {name: value for name, value in words_for(words, ("preset", *parts)).items() if value}
     config, recipe = configured(values_of(given.get("preset", default)))
     names = {part: given.get(part) or getattr(config, part).name for part in PARTS}
     if names["method"] != config.method.name and "sampler" not in given:  # it may draw its architectures itself
@@ -73,7 +73,7 @@ def _add_settings(to: Parser, of: Chosen, of_preset: Chosen) -> None:
         )
 
 
-def asked(words: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+def words_for(words: Sequence[str], names: Sequence[str]) -> dict[str, str]:
     """What the words say of these options; the last one counts."""
     found: dict[str, str] = {}
     for word, after in pairwise([*words, ""]):

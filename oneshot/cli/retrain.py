@@ -22,11 +22,11 @@ NOT_CHOSEN = ("sampler", "context", "arch")
 
 
 def main(argv: Sequence[str]) -> None:
-    from oneshot.cli.configuration import add_configuration, asked, configuration_of
+    from oneshot.cli.configuration import add_configuration, configuration_of, words_for
     from oneshot.cli.train import trained
     from oneshot.runs.presets import RETRAINING, retraining
 
-    told = asked(argv, ("space", "init_from", "init-from", "data-dir", "data_dir", "accept-data", "accept_data"))
+    told = words_for(argv, ("space", "init_from", "init-from", "data-dir", "data_dir", "accept-data", "accept_data"))
     what = _first(argv)
     space, arch, given = _architecture(what, told) if what else (None, "", {})
     default = "darts-cifar"

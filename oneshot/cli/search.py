@@ -10,36 +10,37 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli import untrained
-from oneshot.cli.address import add_token
+from oneshot.cli.asking import Asking
 from oneshot.cli.machine import add_cluster, add_machine, joined
-from oneshot.cli.options import add_accept_data, parser, print_json, print_table
+from oneshot.cli.opened import TOGETHER
+from oneshot.cli.options import parser, print_json, print_table
 
 if TYPE_CHECKING:
-    from oneshot.cli.evaluator import Opened
-    from oneshot.cli.machine import Machine
-    from oneshot.evaluators.remote import RemoteEvaluator
+    from oneshot.base.progress import Progress
+    from oneshot.cli.opened import Opened
+    from oneshot.evaluators.base import Predictions
     from oneshot.samplers.base import Sampler
     from oneshot.search.base import Measure, Task
     from oneshot.search.evolution import Evolution
     from oneshot.search.nsga2 import Nsga2
     from oneshot.search.random import Random
+    from oneshot.space import Arch, Space
 
 EXAMPLE = "oneshot search runs/paper-1 --algorithm nsga2 --objectives params --max-macs 100 --out found"
 ALGORITHMS = ("random", "evolution", "nsga2")
 MEASURES = ("params", "macs", "latency")
+ASKING = Asking(service=True, table=True)
 
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
     from oneshot.base.files import writing_in
-    from oneshot.cli.evaluator import asked_service
     from oneshot.search.result import document, write
 
-    service = asked_service(args, argv)
+    asked = ASKING.asked(args, argv, TOGETHER)
     with writing_in(args.out) if args.out is not None else nullcontext():
         with joined(args) as machine:
-            task, settings = _searched(args, service, machine)
+            task, settings = _searched(args, asked.open(machine))
         found = document(task, settings)
         if args.out is not None:
             write(args.out, task, found)
@@ -51,16 +52,42 @@ def main(argv: Sequence[str]) -> None:
         warnings.warn(f"{count} have no finite {task.quantity.column} and were left out: {some}", stacklevel=2)
 
 
-def _searched(args: Any, service: RemoteEvaluator | None, machine: Machine) -> tuple[Task, dict[str, Any]]:
+class Told:
+    """What is opened, as a search asks it: it tells of its progress, and keeps what took work."""
+
+    def __init__(self, opened: Opened) -> None:
+        self.evaluator, self.stored = opened.evaluator, None if opened.path is None else opened.stored()
+        self.progress: Progress | None = None
+
+    @property
+    def space(self) -> Space:
+        return self.evaluator.space
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        return self.evaluator.protocol
+
+    def __call__(self, archs: Sequence[Arch]) -> Predictions:
+        if self.stored is not None:
+            return self.stored(archs, on_chunk=lambda part, values: self._advance(len(part)))
+        found = self.evaluator(archs)
+        self._advance(len(found))
+        return found
+
+    def _advance(self, n: int) -> None:
+        if self.progress is not None:
+            self.progress.advance(n)
+
+
+def _searched(args: Any, asked: Opened) -> tuple[Task, dict[str, Any]]:
     """The task when its search is done, and what it was."""
     import numpy as np
 
     from oneshot.base.progress import Progress
-    from oneshot.cli.evaluator import opened
     from oneshot.search.result import begin
 
-    algorithm, asked = _algorithm(args), opened(args, service, machine)
-    task, costs = _task(args, asked)
+    algorithm, asking = _algorithm(args), Told(asked)
+    task, costs = _task(args, asked, asking)
     sampler, start, begins = _samplers(args, asked)
     settings = {
         "space": task.space.name,
@@ -75,7 +102,7 @@ def _searched(args: Any, service: RemoteEvaluator | None, machine: Machine) -> t
     if args.out is not None:
         begin(args.out, settings)
     with Progress("search", algorithm.population * algorithm.generations, "architectures") as progress:
-        asked.progress = progress
+        asking.progress = progress
         algorithm(task, sampler, np.random.default_rng(args.seed), start)
     return task, settings
 
@@ -84,12 +111,7 @@ def _arguments(argv: Sequence[str]) -> Any:
     from oneshot.search.evolution import Evolution
 
     to = parser("search", __doc__ or "", EXAMPLE)
-    to.add_argument("run", type=str, nargs="?", default="", help="run folder, address of a service, or --benchmark")
-    to.add_argument("--benchmark", type=str, default="", help="search a table instead: its name or file")
-    to.add_argument("--truth", type=str | None, default=None, help="its column, by default the one it declares")
-    trains = "train each architecture from scratch for so many epochs, otherwise as the run is configured"
-    untrained.add_evaluator(to, argv)
-    to.add_argument("--standalone", type=int, default=0, help=trains)
+    ASKING.add(to, argv)
     to.add_argument("--algorithm", type=str, default="evolution", help=", ".join(ALGORITHMS))
     costs = f"what is minimised beside the error: {', '.join(MEASURES)}; nsga2 takes params where nothing is said"
     to.add_argument("--objectives", type=str, nargs="+", default=[], help=costs)
@@ -108,18 +130,9 @@ def _arguments(argv: Sequence[str]) -> Any:
         "vae.safetensors of a run, or rows (of the table)"
     )
     to.add_argument("--start", type=str, default="", help=begins)
-    to.add_argument("--batch-norm", type=str, default="ema-20", help="as in `oneshot predict`")
-    to.add_argument("--batch-size", type=int, default=256, help="of recalibration and validation")
-    to.add_argument("--images", type=int, default=0, help="validate on the first so many validation images, 0 for all")
-    kept = (
-        "SQLite file of evaluations, in which an interrupted search goes on; by default in the run folder, or the cache"
-    )
-    to.add_argument("--store", type=Path | None, default=None, help=kept)
     to.add_argument("--out", type=Path | None, default=None, help="folder for the result, all candidates and figures")
     to.add_argument("--json", action="store_true", help="print one JSON document")
-    add_token(to)
     add_cluster(to)
-    add_accept_data(to)
     add_machine(to)
     args = to.parse_args(list(argv))
     if args.cluster and args.benchmark:
@@ -147,7 +160,7 @@ def _fields_of(args: Any, kind: type) -> dict[str, Any]:
     return {f.name: values[f.name] for f in fields(kind) if f.name in values}
 
 
-def _task(args: Any, asked: Opened) -> tuple[Task, dict[str, Any]]:
+def _task(args: Any, asked: Opened, asking: Told) -> tuple[Task, dict[str, Any]]:
     """The task, and what its costs are those of."""
     from oneshot.cost import SIZES
     from oneshot.search.base import Task
@@ -157,7 +170,7 @@ def _task(args: Any, asked: Opened) -> tuple[Task, dict[str, Any]]:
     for name, value in given.items():
         if value < 0:
             raise ValueError(f"{name} must be at least 0, got {value}")
-    size = {**asked.size, **given}
+    size = {**asked.size(), **given}
     known: dict[str, Measure] = measures(partial(asked.space.cost, **size))
     costs: dict[str, Any] = {"network": size}
     if args.latency_of.endswith(".json"):
@@ -177,7 +190,7 @@ def _task(args: Any, asked: Opened) -> tuple[Task, dict[str, Any]]:
         raise ValueError("a search by latency needs --latency-of BENCHMARK:COLUMN or OPERATIONS.json")
     objectives = list(dict.fromkeys(args.objectives)) or (["params"] if args.algorithm == "nsga2" else [])
     can = asked.table.knows if asked.table else None
-    return Task(asked, known, objectives, limits, can), costs
+    return Task(asking, known, objectives, limits, can), costs
 
 
 def _summed(args: Any, asked: Opened, size: Mapping[str, int]) -> tuple[Measure, dict[str, Any]]:

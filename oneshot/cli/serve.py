@@ -8,25 +8,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli import untrained
-from oneshot.cli.machine import Machine, add_machine, device
-from oneshot.cli.options import add_accept_data, parser
+from oneshot.cli.asking import Asking
+from oneshot.cli.machine import Machine, add_machine
+from oneshot.cli.options import parser
 
 if TYPE_CHECKING:
-    from oneshot.evaluators.base import Evaluator
+    from oneshot.space import Space
 
 EXAMPLE = "oneshot serve runs/paper-1 --benchmark nasbench201"
+ASKING = Asking()
 
 
 def main(argv: Sequence[str]) -> None:
     args = _arguments(argv)
-    scores = untrained.is_chosen(args, argv)
-    if scores == bool(args.run):
-        raise ValueError("say what to serve: a run folder, or --evaluator NAME --space NAME (one of these)")
+    asked = ASKING.asked(args, argv)
     from oneshot.evaluators.service.app import create_app
     from oneshot.evaluators.service.limits import Limits, read_token
     from oneshot.evaluators.service.server import affordable, bound, serve
-    from oneshot.evaluators.store import Stored
 
     limits = Limits(
         batch=args.batch, queue=args.queue, archs=args.max_archs, deadline=args.deadline,
@@ -39,48 +37,22 @@ def main(argv: Sequence[str]) -> None:
     with bound(args.host, args.port) as listening:
         if token is None and not args.without_token:
             _only_here(listening, args.host)
-        evaluator, network, path = _scores(args) if scores else _of_run(args)
+        opened = asked.open(Machine(args.device, args.threads))
+        getattr(opened.evaluator, "prepare", lambda: None)()  # what is done once, before the first question
         hosts = [*args.allow_host, *([args.host] if args.host else [])]
         timeout = limits.deadline / 2  # to say why, before it is over
-        store = Stored(evaluator, path, limits.batch, timeout, must_be_kept=True)
-        app = create_app(
-            store,
-            _truth(args, evaluator.space),
-            limits,
-            token,
-            network,
-            hosts,
-            args.open_metrics,
-        )
+        store = opened.stored(chunk=limits.batch, timeout=timeout, must_be_kept=True)
+        truth = _truth(args, opened.space)
+        app = create_app(store, truth, limits, token, opened.size(), hosts, args.open_metrics)
         host = f"[{args.host}]" if ":" in args.host else args.host
         address = f"http://{host}:{listening.getsockname()[1]}"
-        told = f"{args.run or evaluator.protocol['evaluator']} answers at {address}"
+        told = f"{asked.title} answers at {address}"
         serve(app, listening, limits.deadline + 5, lambda: print(told, flush=True), limits)
-
-
-def _of_run(args: Any) -> tuple[Evaluator, dict[str, Any], Path]:
-    """The evaluator of a run, the size of its networks, and where predictions are kept."""
-    from oneshot.evaluators.supernet import of_run
-    from oneshot.runs.network import network_size
-    from oneshot.runs.run import open_run
-
-    run = open_run(args.run, args.data_dir, device(args), args.accept_data)
-    evaluator = of_run(run, norm=args.batch_norm, batch_size=args.batch_size, images=args.images)
-    return evaluator, network_size(run.config, run.images), args.store or Path(args.run) / "predictions.sqlite"
-
-
-def _scores(args: Any) -> tuple[Evaluator, dict[str, Any], Path]:
-    """The same without a run; what is done once is done before the first question."""
-    evaluator = untrained.evaluator_of(args, Machine(args.device, args.threads))
-    prepare = getattr(evaluator, "prepare", None)
-    if prepare is not None:
-        prepare()
-    return evaluator, {}, untrained.store_of(args)
 
 
 def _arguments(argv: Sequence[str]) -> Any:
     to = parser("serve", __doc__ or "", EXAMPLE)
-    to.add_argument("run", type=str, nargs="?", default="", help="run folder of `oneshot train`; none for --evaluator")
+    ASKING.add(to, argv)
     to.add_argument("--benchmark", type=str, default="", help="ground truth to show beside: name or file of a table")
     to.add_argument("--truth", type=str | None, default=None, help="its column, by default the one it declares")
     to.add_argument("--host", type=str, default="127.0.0.1", help="address to listen on; by default this machine alone")
@@ -92,11 +64,6 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--open-metrics", action="store_true", help="/metrics needs no token")
     names = "name by which the service may be asked, beside its address and localhost: gpu.example.org, *.example.org"
     to.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=names + ", *; repeatable")
-    to.add_argument("--batch-norm", type=str, default="ema-20", help="as in `oneshot predict`")
-    to.add_argument("--batch-size", type=int, default=256, help="of recalibration and validation")
-    to.add_argument("--images", type=int, default=0, help="validate on the first so many validation images, 0 for all")
-    kept = "SQLite file of predictions, by default in the run folder; services may share it"
-    to.add_argument("--store", type=Path | None, default=None, help=kept)
     to.add_argument("--batch", type=int, default=32, help="architectures in one pass of the evaluator")
     to.add_argument(
         "--queue", type=int, default=20_000, help="architectures that may wait; beyond, clients are refused"
@@ -106,8 +73,6 @@ def _arguments(argv: Sequence[str]) -> Any:
     to.add_argument("--connections", type=int, default=512, help="that are kept, and requests answered, at a time")
     quiet = "seconds after which a connection that asks nothing, or half a question, is closed"
     to.add_argument("--idle", type=float, default=10.0, help=quiet)
-    untrained.add_evaluator(to, argv)
-    add_accept_data(to)
     add_machine(to)
     return to.parse_args(list(argv))
 
@@ -121,7 +86,7 @@ def _only_here(listening: socket.socket, host: str) -> None:
         raise ValueError(f"--host {host!r} is open to other machines: {wanted}")
 
 
-def _truth(args: Any, space: Any) -> Any:
+def _truth(args: Any, space: Space) -> Any:
     """The table's column as an evaluator; of a larger space, its rows within this one."""
     if not args.benchmark:
         if args.truth is not None:

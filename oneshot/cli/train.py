@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.configuration import add_configuration, asked, configuration_of
+from oneshot.cli.configuration import add_configuration, configuration_of, words_for
 from oneshot.cli.machine import add_machine, device
 from oneshot.cli.options import add_accept_data, parser
 from oneshot.runs.config import PARTS
@@ -91,6 +91,6 @@ def _arguments(argv: Sequence[str]):
     to.add_argument("--watch", type=int, default=8, help=watch)
     add_accept_data(to)
     add_machine(to)
-    named = {f"{part}." for part in asked(argv, PARTS)}
+    named = {f"{part}." for part in words_for(argv, PARTS)}
     to.common = {*COMMON, *named}
     return to.parse_args(list(argv))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oneshot.base.lookup import cache_folder
 from oneshot.base.settings import document, made, nearest
-from oneshot.cli.configuration import asked, help_of, types_of
+from oneshot.cli.configuration import help_of, types_of, words_for
+from oneshot.cli.opened import TOGETHER, Opened
 from oneshot.cli.options import Parser
 from oneshot.registry import EVALUATORS, SPACES, skeleton_of
 
@@ -24,13 +25,11 @@ OF_RUNS = (
     "--accept-data", "--token-file",
 )  # fmt: skip
 """Options that mean nothing without a run."""
-TOGETHER = 16
-"""Architectures that are kept together, and lost by a stop."""
 
 
 def add_evaluator(to: Parser, argv: Sequence[str]) -> None:
     """What is asked in place of a run, with the settings of what `argv` chooses."""
-    given = asked(argv, ("evaluator", "space"))
+    given = words_for(argv, ("evaluator", "space"))
     group = to.add_argument_group("without a run")
     names = f"score untrained networks of --space: {', '.join(EVALUATORS)}"
     group.add_argument("--evaluator.name", type=str, default="", help=names)
@@ -70,33 +69,42 @@ def _owner(to: Parser, kinds: Mapping[str, tuple[str, Any, Any]], word: str) -> 
     return f"{owners[0]}.{word}"
 
 
-def is_chosen(args: Any, argv: Sequence[str]) -> bool:
-    """Whether an evaluator is asked in place of a run; ValueError where it is half said, or has a run's options."""
+@dataclass(frozen=True)
+class AskedScore:
+    """A score of untrained networks, with its settings and those of their space."""
+
+    title: str
+    space_name: str
+    settings: Mapping[str, Any]
+    given: Mapping[str, Any]
+    store: Path | None
+    data_dir: str | None
+
+    @property
+    def space(self) -> Space:
+        return SPACES[self.space_name]
+
+    def open(self, machine: Machine) -> Opened:
+        make = partial(_make, self.title, self.settings, self.space_name, self.given, self.data_dir, machine.device)
+        return Opened(machine.spread(make, TOGETHER), self.store or _scores_file())
+
+
+def asked(args: Any, given: Collection[str]) -> AskedScore | None:
+    """What the arguments name, if they do; ValueError where it is half said, or `given` are options of a run."""
     name, space = args.evaluator.name, args.space.name
     if not name:
         if space:
             raise ValueError(f"--space {space} needs --evaluator: one of {', '.join(EVALUATORS)}")
-        return False
+        return None
     if not space:
         raise ValueError(f"--evaluator {name} needs --space: one of {', '.join(SPACES)}")
-    for word in argv:
-        option = word.partition("=")[0].replace("_", "-")
-        if option in OF_RUNS:
+    for option in OF_RUNS:
+        if option in given:
             raise ValueError(f"{option} is for a run folder or a service, not for --evaluator {name}")
-    return True
-
-
-def space_of(args: Any) -> Space:
-    return SPACES[args.space.name]
-
-
-def evaluator_of(args: Any, machine: Machine) -> Evaluator:
-    """What is chosen, where the machine computes."""
-    own = {part: {key: value for key, value in getattr(args, part).as_dict().items() if key != "name"}
-           for part in ("evaluator", "space")}  # fmt: skip
-    where = args.data_dir, machine.device
-    make = partial(_make, args.evaluator.name, own["evaluator"], args.space.name, own["space"], *where)
-    return machine.spread(make, TOGETHER)
+    settings, sizes = (
+        {key: value for key, value in part.as_dict().items() if key != "name"} for part in (args.evaluator, args.space)
+    )
+    return AskedScore(name, space, settings, sizes, args.store, args.data_dir)
 
 
 def _make(
@@ -105,9 +113,7 @@ def _make(
     return made(EVALUATORS[name], settings, f"evaluator {name}").make(space, given, data_dir, device)
 
 
-def store_of(args: Any) -> Path:
-    """The file in which scores are kept: the user's own where none is named."""
-    if args.store is not None:
-        return args.store
+def _scores_file() -> Path:
+    """The user's own."""
     cache_folder().mkdir(parents=True, exist_ok=True)
     return cache_folder() / "scores.sqlite"

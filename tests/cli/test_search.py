@@ -128,7 +128,7 @@ def test_other_settings_do_not_continue_it(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("", ["a run folder, --benchmark NAME, or --evaluator NAME --space NAME"]),
+        ("", ["a run folder, the address of a service, --benchmark NAME, or --evaluator NAME --space NAME"]),
         ("runs/x --benchmark nasbench201-digits", ["one of these"]),
         ("runs/x", ["no run folder"]),
         ("--benchmark nasbench201-digits --algorithm tabu", ["no algorithm 'tabu'", "random, evolution, nsga2"]),
