@@ -218,8 +218,9 @@ def of_run(
     if found is not None and gates_of(found) != run.space.gates(found):
         provenance["mixing_weights_of"] = run.space.format(found)
     return SupernetEvaluator(
-        run.net, run.space, run.train, valid, norm, batch_size, precision, provenance, memory, together, gates_of
-    )
+        run.method.reading(run.net), run.space, run.train, valid, norm, batch_size, precision, provenance, memory,
+        together, gates_of,
+    )  # fmt: skip
 
 
 def of_folder(

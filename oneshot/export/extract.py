@@ -73,7 +73,7 @@ def extract(
     own, made = structure(run.config, run.dataset.classes, chosen)
     made = made.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     theirs = run.method.gates_of(chosen)
-    prune(made, inherit(run.net, run.space, chosen, made, own, images, theirs))
+    prune(made, inherit(run.method.reading(run.net), run.space, chosen, made, own, images, theirs))
     gates = weighed(own.gates((0,) * len(own.decisions)), theirs)
     protocol = {
         "evaluator": "extracted", "batch_norm": str(mode), "calibration_images": len(calibration), "batch_size": size,

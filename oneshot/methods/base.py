@@ -187,6 +187,10 @@ class Method(nn.Module, ABC):
         """What runs of an architecture: each of its options whole, unless the method has found weights for them."""
         return self.space.gates(arch)
 
+    def reading(self, net: nn.Module) -> nn.Module:
+        """The network that predictions and exports read: a trained one itself, unless the method masks its weights."""
+        return net
+
     def report(self, net: nn.Module, images: ImageSource, folder: Path) -> None:
         """Leave in the run folder what else there is to say of a trained network, given the validation images."""
 

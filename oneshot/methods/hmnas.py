@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -203,6 +204,17 @@ class HmNas(Method):
         if arch != self.derive() or [tuple(option for option, _ in gate) for gate in plain] != options:
             return plain
         return tuple(tuple((option, float(weight)) for option, weight in gate) for gate in found)
+
+    def reading(self, net: nn.Module) -> nn.Module:
+        """A copy whose masked weights are zero, which they are not before they are fine-tuned."""
+        kept = [] if self.masks is None else self.masks.kept_weights()
+        if all(bool(mask.all()) for mask in kept):
+            return net
+        masked = deepcopy(net)
+        with torch.no_grad():
+            for p, mask in zip(maskable(masked), kept, strict=True):
+                p.mul_(mask)
+        return masked
 
     def report(self, net: nn.Module, images: ImageSource, folder: Path) -> None:
         """What each stage keeps, see `oneshot.methods.stages`."""

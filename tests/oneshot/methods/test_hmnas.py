@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from oneshot.evaluators.supernet import SupernetEvaluator
 from torch import Tensor, nn
 
 from oneshot.data.source import Images
@@ -371,6 +373,31 @@ def test_a_space_of_single_options_derives_the_strongest_or_zero() -> None:
     assert plain.derive() == tuple(1 + int(alpha.argmax()) for alpha in plain.alphas)
     assert plain.facts() == {}
     assert [phase.name for phase in plain.phases(Recipe(epochs=5))] == ["supernet"]
+
+
+def test_what_is_masked_is_not_read_also_where_nothing_is_fine_tuned(few: tuple[Images, Images]) -> None:
+    """Predictions are those of a network whose masked weights are zero; the run's own are left as the masks learn."""
+    net = NasBench201Net(SUBSETS, 2, 1)
+    method = drawn(HmNas(SUBSETS, net, replace(FAST, fine_tune_epochs=0)))
+    assert method.masks is not None
+    assert method.reading(net) is net
+    with torch.no_grad():
+        for mask in method.masks.weights:
+            mask.flatten()[::2] = 0.0
+    before = [p.clone() for p in net.parameters()]
+    read = method.reading(net)
+    assert all(torch.equal(p, old) for p, old in zip(net.parameters(), before, strict=True))
+    for p, whole in zip(maskable(read), maskable(net), strict=True):
+        assert not p.flatten()[::2].any()
+        assert torch.equal(p.flatten()[1::2], whole.flatten()[1::2])
+    by_hand = deepcopy(net)
+    for p in maskable(by_hand):
+        p.data.flatten()[::2] = 0.0
+    arch = method.derive()
+    assert arch is not None
+    predicted = SupernetEvaluator(read, SUBSETS, *few, "ema-1", 32)([arch]).values
+    assert predicted == SupernetEvaluator(by_hand, SUBSETS, *few, "ema-1", 32)([arch]).values
+    assert predicted != SupernetEvaluator(net, SUBSETS, *few, "ema-1", 32)([arch]).values
 
 
 def test_the_phases_of_the_paper() -> None:
