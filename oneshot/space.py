@@ -13,8 +13,8 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from oneshot.base.foreign import LONGEST, shortened
-from oneshot.cost import SIZES, Cost, counted_alone
-from oneshot.registry import SKELETONS
+from oneshot.cost import SIZES, Cost
+from oneshot.registry import SKELETONS, resolved
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +75,8 @@ class Space(ABC):
     """How samplers that learn write its architectures, a reference."""
     variation: ClassVar[str] = "oneshot.search.variation:ByDecision"
     """How evolution varies its architectures, a reference."""
+    counting: ClassVar[str] = "oneshot.nn.counting:counted_alone"
+    """How its architectures' costs are counted where there is no formula, a reference."""
 
     @cached_property
     def sites(self) -> tuple[int, ...]:
@@ -216,7 +218,7 @@ class Space(ABC):
         may know more settings of its network. By default they are counted on the network that the space is registered
         with. ValueError where it is not.
         """
-        return counted_alone(self, self.check(arch), **size)
+        return resolved(self.counting)(self, self.check(arch), **size)
 
     def sizes(self, settings: Any) -> dict[str, Any]:
         """Of the settings of its network (a dataclass) those that `cost` takes: all where it counts on the network."""

@@ -26,7 +26,7 @@ from scipy.stats import rankdata
 
 from oneshot.base.files import replacing
 from oneshot.base.progress import Progress
-from oneshot.cost import counted
+from oneshot.nn.counting import counted
 from oneshot.registry import EVALUATORS, SPACES, skeleton_of
 
 SAMPLES = {"nasbench201": 1000, "nasbench101": 500}

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from oneshot.base.provenance import fingerprint
 from oneshot.data.keys import digest
-from oneshot.data.split import resolved, rows, validated_on
-
-if TYPE_CHECKING:
-    from oneshot.data.source import Dataset, ImageSource
+from oneshot.data.split import Divisible, Keyed, resolved, rows, validated_on
 
 NAMED = 5
 """Differences that a sentence names at most."""
+
+
+class Labelled(Keyed, Protocol):
+    """Images with labels, a tensor [N], and their sizes in bytes where they lie [N]."""
+
+    @property
+    def labels(self) -> Any: ...
+    def sizes(self) -> np.ndarray: ...
+
+
+class Described(Divisible[Labelled], Protocol):
+    """A data set, as far as its fingerprint goes."""
+
+    @property
+    def format(self) -> str: ...
+    @property
+    def classes(self) -> int: ...
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+    def parts(self) -> Mapping[str, Labelled]: ...
 
 
 @dataclass(frozen=True)
@@ -30,7 +47,7 @@ class Part:
     labels: str
 
     @classmethod
-    def of(cls, images: ImageSource, classes: int) -> Self:
+    def of(cls, images: Labelled, classes: int) -> Self:
         labels = images.labels.cpu().numpy()
         counts = np.bincount(labels, minlength=classes).tolist()
         return cls(len(images), tuple(counts), digest(images.keys()), digest(images.sizes()), digest(labels))
@@ -59,7 +76,7 @@ class Fingerprint:
     std: tuple[float, ...]
 
     @classmethod
-    def of(cls, dataset: Dataset, split: str, by: str) -> Self:
+    def of(cls, dataset: Described, split: str, by: str) -> Self:
         """Of a data set and the split that is asked of it."""
         train, valid = rows(dataset, split, by)
         held_out = validated_on(dataset, split)

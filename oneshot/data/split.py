@@ -6,21 +6,41 @@ share give or take a little, and an image that comes or goes moves no other. By 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from oneshot.data.keys import SHARES, below, by_key, by_position
-
-if TYPE_CHECKING:
-    from oneshot.data.source import Dataset, Source
 
 OWN_SPLITS = ("given", "valid-is-test")
 """All training images train, and the data set's own others validate; `valid-is-test` says that these also test."""
 RULES = ("image", "position")
 
 
-def resolved(dataset: Dataset, name: str) -> str:
+class Keyed(Protocol):
+    """Images that are told apart by their own names or content: uint64 [N]."""
+
+    def __len__(self) -> int: ...
+    def keys(self) -> np.ndarray: ...
+
+
+Source = TypeVar("Source", bound=Keyed, covariant=True)
+
+
+class Divisible(Protocol[Source]):
+    """A data set, as far as it is divided: its pool, and images of its own that test and perhaps validate."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pool(self) -> Source: ...
+    @property
+    def test(self) -> Source: ...
+    @property
+    def valid(self) -> Source | None: ...
+
+
+def resolved(dataset: Divisible, name: str) -> str:
     """The split that `auto` stands for: the data set's own validation images where it has them, else `standard`."""
     if name not in ("auto", *SHARES, *OWN_SPLITS):
         raise ValueError(f"no split {name!r}; there are {', '.join(('auto', *SHARES, *OWN_SPLITS))}")
@@ -32,7 +52,7 @@ def resolved(dataset: Dataset, name: str) -> str:
     return name
 
 
-def rows(dataset: Dataset, name: str, by: str) -> tuple[np.ndarray, np.ndarray]:
+def rows(dataset: Divisible, name: str, by: str) -> tuple[np.ndarray, np.ndarray]:
     """The rows that train, of the pool, and those that validate: of the pool, or of the data set's own images.
 
     ValueError for a split that there is not, or that leaves no image to train or to validate on.
@@ -60,13 +80,13 @@ def rows(dataset: Dataset, name: str, by: str) -> tuple[np.ndarray, np.ndarray]:
     return sides
 
 
-def validated_on(dataset: Dataset[Source], name: str) -> Source:
+def validated_on(dataset: Divisible[Source], name: str) -> Source:
     """The images among which the rows that validate are: the data set's own ones, or those of the pool."""
     own = dataset.valid if resolved(dataset, name) in OWN_SPLITS else None
     return dataset.pool if own is None else own
 
 
-def _check_own(dataset: Dataset, name: str) -> None:
+def _check_own(dataset: Divisible, name: str) -> None:
     if dataset.valid is None:
         raise ValueError(f"split {name!r} needs validation images of the data set's own, {dataset.name} has none")
     if dataset.valid is dataset.test and name != "valid-is-test":

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from oneshot.base.figures import METHOD, OTHERS, new_panels
 from oneshot.base.files import replacing
 from oneshot.data.source import ImageSource
 from oneshot.gates import Gates
-from oneshot.methods.masks import maskable
+from oneshot.methods.masks import Masks, maskable
 from oneshot.nn.chance import at_progress
 from oneshot.nn.choice import ChoiceBlock
 from oneshot.nn.norm import still
@@ -27,10 +27,20 @@ from oneshot.nn.operations import Zero
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oneshot.methods.hmnas import HmNas
-
 TABLE, FIGURE = "stages.csv", "stages"
 """Names of the files in a run folder; the figure is there as .png and .svg."""
+
+
+class Masked(Protocol):
+    """What a search with masks says of itself, HM-NAS's: see there."""
+
+    settings: Any
+    masks: Masks | None
+    inherited: nn.Module
+    nodes: tuple[tuple[int, ...], ...]
+
+    def gates(self) -> Gates: ...
+    def searched(self) -> Gates: ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ class Stage:
     images: str
 
 
-def stages(method: HmNas, net: nn.Module, images: ImageSource, batch_size: int = 256) -> list[Stage]:
+def stages(method: Masked, net: nn.Module, images: ImageSource, batch_size: int = 256) -> list[Stage]:
     """Of a trained network; ValueError for a run without masks. The network stays as it is."""
     if method.masks is None:
         raise ValueError("stages are those of a search with masks: mask_epochs must be at least 1, got 0")
@@ -83,7 +93,7 @@ def stages(method: HmNas, net: nn.Module, images: ImageSource, batch_size: int =
     ]  # fmt: skip
 
 
-def write(method: HmNas, net: nn.Module, images: ImageSource, folder: Path) -> list[Stage]:
+def write(method: Masked, net: nn.Module, images: ImageSource, folder: Path) -> list[Stage]:
     """The table and the figure into a run folder, each file whole or not at all."""
     rows = stages(method, net, images)
     with replacing(folder / TABLE) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

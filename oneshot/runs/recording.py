@@ -6,7 +6,8 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
@@ -14,13 +15,27 @@ from oneshot.base.files import writing_in
 from oneshot.base.provenance import environment
 
 if TYPE_CHECKING:
-    from oneshot.runs.folder import RunFolder
     from oneshot.training.place import Place
 
 CHECKPOINT_SECONDS = float(os.environ.get("ONESHOT_CHECKPOINT_SECONDS", "10"))
 """Epochs shorter than this share a checkpoint."""
 WITHIN_SECONDS = float(os.environ.get("ONESHOT_WITHIN_SECONDS", "60"))
 """Within an epoch the state is kept as often as this."""
+
+
+State = Mapping[str, Tensor]
+
+
+class Folder(Protocol):
+    """Where it goes, a run folder: see there."""
+
+    path: Path
+
+    @property
+    def commit(self) -> dict[str, Any] | None: ...
+    def log(self, row: Mapping[str, Any]) -> None: ...
+    def save(self, state: State, epoch: int, facts: Mapping[str, Any]) -> None: ...
+    def save_within(self, state: State, epoch: int, place: Place, facts: Mapping[str, Any]) -> None: ...
 
 
 class Recorder:
@@ -30,7 +45,7 @@ class Recorder:
     there: BlockingIOError where one does, or has since the state was read.
     """
 
-    def __init__(self, folder: RunFolder, finished: int, epochs: int, facts: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Folder, finished: int, epochs: int, facts: Mapping[str, Any]) -> None:
         from oneshot.runs.curves import Curves  # TensorBoard takes a second to import
 
         self.folder, self.epochs, self.facts = folder, epochs, dict(facts)
@@ -43,7 +58,7 @@ class Recorder:
         self._curves = Curves(folder.path / "tensorboard", finished + 1)
         self._saved = time.monotonic()
 
-    def __call__(self, row: Mapping[str, Any], state: Callable[[], Mapping[str, Tensor]]) -> None:
+    def __call__(self, row: Mapping[str, Any], state: Callable[[], State]) -> None:
         """A row to the folder, its numbers to TensorBoard; the state too, after the last epoch and when due."""
         self.folder.log(row)
         self._curves.add(row["epoch"], {k: v for k, v in row.items() if k not in ("epoch", "seconds", "phase")})
@@ -52,7 +67,7 @@ class Recorder:
             self.folder.save(state(), row["epoch"], facts)
             self._saved = time.monotonic()
 
-    def within(self, epoch: int, place: Callable[[], Place], state: Callable[[], Mapping[str, Tensor]]) -> None:
+    def within(self, epoch: int, place: Callable[[], Place], state: Callable[[], State]) -> None:
         """The state in the middle of the epoch that follows so many, when due."""
         if time.monotonic() - self._saved >= WITHIN_SECONDS:
             self.folder.save_within(state(), epoch, place(), self.facts)

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from oneshot.cost import SIZES, counted
+from oneshot.cost import SIZES
 from oneshot.gates import Gates
 from oneshot.nn.choice import ChoiceBlock
+from oneshot.nn.counting import counted
 from oneshot.registry import SPACES, skeleton_of
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch, Space

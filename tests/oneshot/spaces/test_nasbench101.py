@@ -10,7 +10,7 @@ from nasbench_pytorch.model import Network
 from nasbench_pytorch.model.model import compute_vertex_channels
 from torch import Tensor, nn
 
-from oneshot.cost import counted
+from oneshot.nn.counting import counted
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Arch, Decision
 from oneshot.spaces.nasbench101 import ALL, EDGES, INNER, NasBench101, cost, nasbench101, vertex_channels

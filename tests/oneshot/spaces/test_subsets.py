@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from oneshot.cost import counted
+from oneshot.nn.counting import counted
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Decision
 from oneshot.spaces.darts import ALL as DARTS

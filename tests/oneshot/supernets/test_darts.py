@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot.cost import counted
 from oneshot.gates import ENGINES, engines, fixed, in_cells, mixture
+from oneshot.nn.counting import counted
 from oneshot.nn.operations import Skip
 from oneshot.samplers.uniform import Uniform
 from oneshot.space import Space

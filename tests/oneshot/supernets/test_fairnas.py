@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from oneshot.cost import counted
 from oneshot.gates import fixed
+from oneshot.nn.counting import counted
 from oneshot.samplers.uniform import distinct
 from oneshot.spaces.fairnas import ALL, cost, fairnas
 from oneshot.supernets.fairnas import FairNasNet

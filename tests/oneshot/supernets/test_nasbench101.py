@@ -16,10 +16,10 @@ from nasbench_pytorch.model.base_ops import MaxPool3x3
 from oneshot.evaluators.supernet import SupernetEvaluator
 from torch import Tensor, nn
 
-from oneshot.cost import counted
 from oneshot.data.source import Images
 from oneshot.gates import Gates, fixed, mixture
 from oneshot.methods.single_path import SinglePath
+from oneshot.nn.counting import counted
 from oneshot.nn.norm import BatchNorm, batch_norms
 from oneshot.nn.sliced import SlicedConvNormRelu
 from oneshot.samplers.uniform import Uniform, distinct

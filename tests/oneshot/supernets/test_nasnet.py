@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot.cost import counted
 from oneshot.data.source import Images
 from oneshot.gates import fixed, mixture
 from oneshot.methods.single_path import SinglePath
+from oneshot.nn.counting import counted
 from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.space import Arch
 from oneshot.spaces.cells import EDGES, layout, live_edges

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from oneshot.cost import counted
 from oneshot.data.source import Images
 from oneshot.gates import fixed
 from oneshot.methods.single_path import SinglePath
+from oneshot.nn.counting import counted
 from oneshot.samplers.uniform import Uniform, distinct
 from oneshot.space import Arch
 from oneshot.spaces.shufflenet import ALL, cost, shufflenet

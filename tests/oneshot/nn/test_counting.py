@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oneshot.cost import counted
 from oneshot.gates import fixed
+from oneshot.nn.counting import counted
 from oneshot.samplers.uniform import distinct
 from oneshot.space import Arch
 from oneshot.spaces.nasbench101 import ALL as CELLS
