@@ -116,7 +116,7 @@ class Space(ABC):
     def __iter__(self) -> Iterator[Arch]:
         """Every allowed architecture, in lexicographic order of the option indices."""
         every = product(*(range(len(decision.options)) for decision in self.decisions))
-        return (arch for arch in every if self.allows(arch))
+        return iter(every) if self.is_product else (arch for arch in every if self.allows(arch))
 
     def propose(self, rng: np.random.Generator) -> Arch:
         """A draw of which all that the space allows is equally likely; what it does not allow is drawn again."""
@@ -129,7 +129,7 @@ class Space(ABC):
     def allows(self, arch: Arch) -> bool:
         """Whether this is an architecture of the space: one valid option index a decision."""
         return len(arch) == len(self.decisions) and all(
-            isinstance(i, Integral) and 0 <= i < len(decision.options)
+            isinstance(i, (int, Integral)) and 0 <= i < len(decision.options)
             for i, decision in zip(arch, self.decisions, strict=True)
         )
 

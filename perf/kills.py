@@ -5,8 +5,8 @@ again, and in the end left alone. After each kill the folder is read as a user w
 metrics, committed epochs, predictions in a store or answered by a service, trainings in a journal, finished files) must
 still be there, and every file that has its final name must be whole, so equal to that of a run that nobody killed.
 Predict: 0 lost, 0 unusable; the end is that of the undisturbed run, bit for bit but for seconds.
-Measure: commands run in children that are forked from this process, which has imported everything, so that a start
-takes milliseconds and the delays cover the whole of what a command does itself.
+Measure: commands run in children that are forked from a process that has imported everything, so that a start takes
+milliseconds and the delays cover the whole of what a command does itself.
 
     python perf/kills.py [--kills 1000] [--seed 0] [--only train predict ...] [--folder DIR]
 """
@@ -18,20 +18,22 @@ import json
 import os
 import platform
 import random
+import re
 import shutil
 import signal
 import sqlite3
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-os.environ.update(OMP_NUM_THREADS="1", ONESHOT_CHECKPOINT_SECONDS="0", COLUMNS="120")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from forked import apart, said, start, stopped, wait, warm
+from perf.forked import Process
 
 Found = dict[str, Any]
 
@@ -71,15 +73,14 @@ class Outcome:
     unusable: list[str] = field(default_factory=list)
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     to = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     to.add_argument("--kills", type=int, default=1000, help="of all commands together")
     to.add_argument("--seed", type=int, default=0, help="of the delays")
     to.add_argument("--only", nargs="+", default=[*COMMANDS, "serve"], help="these commands")
     to.add_argument("--folder", type=Path, default=None, help="work in this new folder and keep it")
-    args = to.parse_args()
+    args = to.parse_args(words)
     begun = time.monotonic()
-    warm()
     folder = args.folder or Path(tempfile.mkdtemp(prefix="kills-"))
     rng, outcomes = random.Random(args.seed), dict[str, Outcome]()
     try:
@@ -103,14 +104,31 @@ def main() -> int:
     return 1 if lost or unusable else 0
 
 
+def start(command: str, folder: Path) -> Process:
+    """A command in a folder; what it says is kept there."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ONESHOT_CHECKPOINT_SECONDS": "0", "COLUMNS": "120"}
+    return Process(["-m", "oneshot", *command.split()], folder, environment, folder / "command.out")
+
+
+def stopped(process: Process, delay: float) -> bool:
+    """Whether it still worked after so many seconds, and was killed."""
+    time.sleep(delay)
+    process.kill()
+    return process.wait() == -signal.SIGKILL
+
+
+def said(folder: Path) -> str:
+    return re.sub(r"\s+", " ", (folder / "command.out").read_text(errors="replace"))[-400:]
+
+
 def inputs(folder: Path) -> Path:
     """A trained run and its predictions, a folder of images, and predictions to be scored."""
     folder.mkdir(parents=True)
     for command in (TRAIN.format(1), COMMANDS["predict-csv"][1]):
-        assert wait(start(command, folder)) == 0, said(folder)
+        assert start(command, folder).wait() == 0, said(folder)
     (folder / "run" / "predictions.sqlite").unlink()
-    apart(_pictures, folder / "images")
-    apart(_predictions, folder / "scored.csv")
+    _pictures(folder / "images")
+    _predictions(folder / "scored.csv")
     return folder
 
 
@@ -140,8 +158,8 @@ def killed(name: str, made: Path, folder: Path, kills: int, rng: random.Random) 
     needs, command = COMMANDS[name]
     outcome, whole = Outcome(), fresh(folder / "whole", made, needs)
     begun = time.monotonic()
-    assert wait(start(command, whole)) == 0, said(whole)
-    seconds, end = time.monotonic() - begun, apart(seen, whole)
+    assert start(command, whole).wait() == 0, said(whole)
+    seconds, end = time.monotonic() - begun, seen(whole)
     while outcome.kills < kills:
         cut, before = fresh(folder / "cut", made, needs), Found()
         for _ in range(rng.randint(1, 10)):
@@ -150,12 +168,12 @@ def killed(name: str, made: Path, folder: Path, kills: int, rng: random.Random) 
             if not stopped(start(command, cut), rng.uniform(0, 1.1 * seconds)):
                 break
             outcome.kills += 1
-            after = apart(seen, cut)
+            after = seen(cut)
             outcome.lost += compared(before, after, end, name)
             before = after
-        code = wait(start(command, cut))
+        code = start(command, cut).wait()
         outcome.ends += 1
-        finished = apart(seen, cut)
+        finished = seen(cut)
         if code and not (name == "subset" and finished == end):  # it was done before
             outcome.unusable.append(f"{name}: exit {code}: {said(cut)}")
         outcome.lost += compared(before, finished, end, name)
@@ -258,12 +276,14 @@ def killed_service(name: str, made: Path, folder: Path, kills: int, rng: random.
         cut, answered = fresh(folder / "cut", made, ("run",)), set[tuple[str, float]]()
         for _ in range(min(rng.randint(1, 10), kills - outcome.kills)):
             port = free_port()
-            pid = start(f"serve run --port {port} --device cpu --threads 1 --batch-size 500 --batch-norm inherit", cut)
+            process = start(
+                f"serve run --port {port} --device cpu --threads 1 --batch-size 500 --batch-norm inherit", cut
+            )
             try:
-                asked = apart(ask, port, strings, rng.uniform(0, 1.5), rng.random(), pid)
+                asked = ask(port, strings, rng.uniform(0, 1.5), rng.random(), process)
             finally:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+                process.kill()
+                process.wait()
             if asked is None:
                 outcome.unusable.append(f"{name}: {said(cut)}")
             outcome.kills, answered = outcome.kills + 1, answered | (asked or set())
@@ -271,38 +291,34 @@ def killed_service(name: str, made: Path, folder: Path, kills: int, rng: random.
             outcome.lost += [f"{name}: {row} was answered" for row in answered - kept]
         outcome.ends += 1
         command = "predict run --all --batch-size 500 --batch-norm inherit --device cpu --threads 1 --out p.csv"
-        if wait(start(command, cut)) or content(cut / "p.csv") != content(made / "p.csv"):
+        if start(command, cut).wait() or content(cut / "p.csv") != content(made / "p.csv"):
             outcome.unusable.append(f"{name}: {said(cut)}")
     return outcome
 
 
-def ask(port: int, strings: list[str], seconds: float, seed: float, pid: int) -> set[tuple[str, float]] | None:
+def ask(port: int, strings: list[str], seconds: float, seed: float, process: Process) -> set[tuple[str, float]] | None:
     """What was answered by a service that is killed so many seconds after it began; None where it never did."""
     import http.client
 
     answered, rng, limit = set[tuple[str, float]](), random.Random(seed), time.monotonic() + 60
-    begun: float | None = None
+    timer: threading.Timer | None = None
     while True:
         try:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-            if begun is None:
+            if timer is None:
                 connection.request("GET", "/healthz")
                 connection.getresponse().read()
-                begun = time.monotonic()
-                signal.signal(signal.SIGALRM, lambda *_: os.kill(pid, signal.SIGKILL))
-                signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+                timer = threading.Timer(seconds, process.kill)
+                timer.start()
             body = json.dumps({"architectures": rng.sample(strings, 2)})
             connection.request("POST", "/v1/predictions", body, {"content-type": "application/json"})
             document = json.loads(connection.getresponse().read())
             answered |= {(row["arch"], row["accuracy"]) for row in document["predictions"]}
         except (OSError, http.client.HTTPException):
-            if begun is not None:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            if timer is not None:
+                timer.join()
                 return answered
             if time.monotonic() > limit:
-                os.kill(pid, signal.SIGKILL)
                 return None
             time.sleep(0.01)
 

@@ -7,6 +7,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: threads of small work wait for each other on a busy machine
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from oneshot.data.load import load
 from oneshot.data.source import Dataset, Images
+from perf import forked
 
 if TYPE_CHECKING:
     from oneshot.evaluators.actors import Cluster
@@ -85,23 +87,40 @@ assert not [name for name in threads if "gloo" in name], f"threads of the group 
 
 @pytest.fixture
 def alone_and_together(tmp_path: Path) -> Callable[[str, tuple[str, ...]], Iterator[tuple[Tensor, Tensor]]]:
-    """Runs a script in one process and by torchrun in two, and pairs the tensors that both saved under these names.
+    """Runs a script in one process and, as torchrun, in two; pairs the tensors that both saved under these names.
 
-    The script gets the beginning of its files' names, and saves a list as BEGINNING-NAME-PROCESSES.pt.
+    The script gets the beginning of its files' names, and saves a list as BEGINNING-NAME-PROCESSES.pt. The second of
+    two is started afresh, so that sets of strings are in another order there.
     """
 
     def run(script: str, names: tuple[str, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         worker, root = tmp_path / "worker.py", Path(__file__).resolve().parent.parent
         worker.write_text(script + ALONE_AGAIN)
-        alone = [sys.executable, str(worker), str(tmp_path / "state")]
-        two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *alone[1:]]
+        words = [str(worker), str(tmp_path / "state")]
         environment = {**os.environ, "PYTHONPATH": str(root)}
-        for command in (alone, two):
-            done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=240)
-            assert done.returncode == 0, done.stderr[-4000:]
+        done = forked.run(words, root, environment, timeout=240)
+        assert done.returncode == 0, done.stderr[-4000:]
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        environment |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+        both = [
+            forked.Process(words, root, {**environment, "RANK": "0", "LOCAL_RANK": "0"}),
+            subprocess.Popen(
+                [sys.executable, *words], cwd=root, env={**environment, "RANK": "1", "LOCAL_RANK": "1"},
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            ),
+        ]  # fmt: skip
+        try:
+            for process in both:
+                _, error = process.communicate(timeout=240)
+                assert process.returncode == 0, error[-4000:]
+        finally:
+            for process in both:
+                process.kill()
         for name in names:
-            one, both = (torch.load(tmp_path / f"state-{name}-{n}.pt", weights_only=True) for n in (1, 2))
-            yield from zip(one, both, strict=True)
+            one, two = (torch.load(tmp_path / f"state-{name}-{n}.pt", weights_only=True) for n in (1, 2))
+            yield from zip(one, two, strict=True)
 
     return run
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from perf import forked
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
 
 
 def printed(name: str, folder: Path, *words: str) -> str:
     environment = {key: value for key, value in os.environ.items() if key != "ONESHOT_DATA"}
-    command = [sys.executable, str(FOLDER / f"{name}.py"), *words]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
+    done = forked.run([FOLDER / f"{name}.py", *words], folder, environment, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parent.parent / "perf" / "kills.py"
+import pytest
+
+from perf import kills
 
 
-def test_kills_lose_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--kills", "13", "--folder", str(tmp_path / "kills")]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=400)
-    assert process.returncode == 0, process.stderr
-    document = json.loads(process.stdout.splitlines()[-1])
+def test_kills_lose_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert kills.main(["--kills", "13", "--folder", str(tmp_path / "kills")]) == 0, capsys.readouterr().err
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (document["all"], document["lost"], document["unusable"]) == (13, 0, 0)
     assert all(document["kills"].values())

@@ -14,6 +14,7 @@ import pytest
 
 from oneshot.cli import main
 from oneshot.registry import registered_for_a_while
+from perf import forked
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAIN = ROOT / "docs" / "digits_chain.py"
@@ -27,21 +28,16 @@ space = sequential("mine", ("a", "b"), 2)
 """
 
 
-def oneshot(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, since plugins stay loaded."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run(
-        [sys.executable, "-m", "oneshot", *map(str, words)],
-        cwd=ROOT,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+def oneshot(*words: str | Path, fresh: bool = False, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, since plugins stay loaded; a fresh one imports everything itself."""
+    env, command = {**os.environ, "OMP_NUM_THREADS": "1", **environment}, ["-m", "oneshot", *map(str, words)]
+    if not fresh:
+        return forked.run(command, ROOT, env, timeout=240)
+    return subprocess.run([sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
 
 
-def done(*words: str | Path, **environment: str) -> str:
-    found = oneshot(*words, **environment)
+def done(*words: str | Path, fresh: bool = False, **environment: str) -> str:
+    found = oneshot(*words, fresh=fresh, **environment)
     assert found.returncode == 0, found.stderr
     return found.stdout
 
@@ -89,18 +85,19 @@ def test_a_chain_is_one_file_of_45_lines() -> None:
 def test_every_command_takes_it(run: Path, tmp_path: Path) -> None:
     plugin = ("--plugin", CHAIN)
     assert "digits-chain" in done("spaces", *plugin)
-    predicted = json.loads(done("predict", run, *plugin, "conv3-skip-k3e2", "skip-skip-skip", "--json"))
+    predicted = json.loads(done("predict", run, *plugin, "conv3-skip-k3e2", "skip-skip-skip", "--json", fresh=True))
     assert [row["arch"] for row in predicted["predictions"]] == ["conv3-skip-k3e2", "skip-skip-skip"]
-    front = done("search", run, *plugin, "--algorithm", "nsga2", "--population", "4", "--generations", "2", "--json")
+    evolved = ("--algorithm", "nsga2", "--population", "4", "--generations", "2")
+    front = done("search", run, *plugin, *evolved, "--json", fresh=True)
     assert json.loads(front)["front"][0]["params"] > 0
     table = tmp_path / "t.parquet"
     done(
         "benchmark", "create", table, *plugin, "--space", "digits-chain", *SMALL, "--sample", "4", "--seeds", "0", "1",
-        "--workers", "2",
+        "--workers", "2", fresh=True,
     )  # fmt: skip
     assert "4 architectures of digits-chain" in done("benchmark", "show", table, *plugin)
     done("predict", run, f"--plugin={CHAIN}", "--from", table, "--out", tmp_path / "p.parquet")
-    report = json.loads(done("score", tmp_path / "p.parquet", *plugin, "--benchmark", table, "--json"))
+    report = json.loads(done("score", tmp_path / "p.parquet", *plugin, "--benchmark", table, "--json", fresh=True))
     alike = report["protocol"].get("same_ranking", {})
     assert {"parameters", "multiply_adds"} <= {*report["baselines"], *(n for names in alike.values() for n in names)}
     arch = "conv3-skip-k3e2"
@@ -253,7 +250,7 @@ def test_an_installed_package_is_a_plugin(tmp_path: Path) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mypackage\nVersion: 1.5\n")
     (info / "entry_points.txt").write_text("[oneshot.plugins]\nmypackage = mypackage\n")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    assert "digits-chain" in done("spaces", PYTHONPATH=path)
+    assert "digits-chain" in done("spaces", fresh=True, PYTHONPATH=path)
 
 
 def test_three_lines_test_a_component_of_ones_own(tmp_path: Path) -> None:
@@ -272,10 +269,8 @@ def test_three_lines_test_a_component_of_ones_own(tmp_path: Path) -> None:
         class TestNetwork(SkeletonContract): ...
         """)
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "test_mine.py"]
-    found = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=240, env={**os.environ, "PYTEST_ADDOPTS": ""}
-    )
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "test_mine.py"]
+    found = forked.run(command, tmp_path, {**os.environ, "PYTEST_ADDOPTS": ""}, timeout=240)
     assert found.returncode == 0, found.stdout[-3000:]
     assert "passed" in found.stdout
 

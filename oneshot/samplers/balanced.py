@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -43,14 +44,9 @@ class Balanced(Sampler):
             raise ValueError(
                 f"balanced sampling enumerates its space; {space.name} has up to {space.size:,} architectures"
             )
-        buckets: dict[int, list[Arch]] = {}
-        for arch in space:
-            bucket = space.bucket(arch)
-            if bucket is not None:
-                buckets.setdefault(bucket, []).append(arch)
+        self._buckets = buckets = _buckets(space)
         if not buckets:
             raise ValueError(f"no architecture of {space.name} is worth drawing: none has a live path")
-        self._buckets = [buckets[key] for key in sorted(buckets)]
         if weights and (len(weights) != len(buckets) or min(weights) < 0 or not 0 < sum(weights) < math.inf):
             raise ValueError(f"{space.name} has {len(buckets)} buckets to weigh with positive numbers, got {weights}")
         self._chances = np.asarray(weights or [1.0] * len(buckets)) / sum(weights or [len(buckets)])
@@ -58,3 +54,14 @@ class Balanced(Sampler):
     def draw(self, n: int, rng: np.random.Generator) -> list[Arch]:
         chosen = [self._buckets[i] for i in rng.choice(len(self._buckets), size=n, p=self._chances)]
         return [bucket[rng.integers(len(bucket))] for bucket in chosen]
+
+
+@lru_cache(maxsize=2)
+def _buckets(space: Space) -> tuple[tuple[Arch, ...], ...]:
+    """The architectures of each bucket, in the order of `Space.bucket`."""
+    buckets: dict[int, list[Arch]] = {}
+    for arch in space:
+        bucket = space.bucket(arch)
+        if bucket is not None:
+            buckets.setdefault(bucket, []).append(arch)
+    return tuple(tuple(buckets[key]) for key in sorted(buckets))

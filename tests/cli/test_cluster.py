@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from contextlib import nullcontext
@@ -18,10 +17,12 @@ import pytest
 from oneshot.base.progress import Progress
 from oneshot.cli import main
 from tests.cli.test_commands import fails
-from tests.cli.test_stops import count
+from tests.cli.test_stops import count, start
 
 if TYPE_CHECKING:
     from oneshot.evaluators.actors import Cluster
+
+    from perf.forked import Process
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = "train --preset demo --channels 4 --cells 1 --epochs 1 --batch-size 64 --threads 1 --out {}"
@@ -108,12 +109,9 @@ def descendants(process: int) -> set[int]:
     return found - {process}
 
 
-def stopped(ask: str, store: Path, sign: int) -> tuple[subprocess.Popen, set[int]]:
+def stopped(ask: str, store: Path, sign: int) -> tuple[Process, set[int]]:
     """Predicting, until some predictions are there and a signal comes; the process, and those that it had started."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "oneshot", *ask.split(), "--store", str(store)], cwd=ROOT, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = start(f"{ask} --store {store}")
     end = time.monotonic() + 120
     while count(store) < 4:
         assert process.poll() is None, process.communicate()

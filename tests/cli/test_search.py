@@ -104,7 +104,7 @@ def test_a_stopped_search_continues(run: Path, tmp_path: Path) -> None:
             f"--out {tmp_path / name} --store {tmp_path / store}"
         )
 
-    finish(words("whole", "whole.sqlite"))
+    assert oneshot(words("whole", "whole.sqlite")) == 0
     for least, sign in ((15, signal.SIGKILL), (35, signal.SIGINT)):
         stop_when(words("cut", "cut.sqlite"), lambda least=least: count(tmp_path / "cut.sqlite") >= least, sign)
         assert least <= count(tmp_path / "cut.sqlite") < 60

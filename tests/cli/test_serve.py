@@ -27,6 +27,7 @@ from oneshot.evaluators.remote import RemoteEvaluator
 
 from oneshot.samplers.uniform import distinct
 from oneshot.spaces.nasbench201 import ALL
+from perf.forked import Process
 from tests.cli.test_commands import TINY, fails, oneshot
 from tests.cli.test_stops import start
 
@@ -41,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def serving(run: Path | str, options: str = "") -> Iterator[tuple[subprocess.Popen, str]]:
+def serving(run: Path | str, options: str = "") -> Iterator[tuple[Process, str]]:
     """The process and its address, once it answers."""
     process = start(f"serve {run} --port 0 --threads 1 {options}")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -14,20 +15,20 @@ from pathlib import Path
 
 import pandas as pd
 
+from oneshot.cli import main
+from perf.forked import Process
+
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = "train --preset demo --channels 4 --epochs {epochs} --batch-size 64 --threads 1 --out {out}"
 CREATE = (
     "benchmark create {out} --space nasbench201-conv --dataset digits --split half --channels 2 --cells 1 "
-    "--epochs 4 --batch-size 108 --sample 5 --seeds 0 1 --workers 2"
+    "--epochs 2 --batch-size 108 --sample 5 --seeds 0 1 --workers {workers}"
 )
 
 
-def start(text: str) -> subprocess.Popen:
+def start(text: str) -> Process:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ONESHOT_CHECKPOINT_SECONDS": "0"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "oneshot", *text.split()], cwd=ROOT, env=environment, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    return Process(["-m", "oneshot", *shlex.split(text)], ROOT, environment)
 
 
 def finish(text: str) -> str:
@@ -37,7 +38,7 @@ def finish(text: str) -> str:
     return error
 
 
-def stop_when(text: str, ready: Callable[[], bool], sign: int) -> subprocess.Popen:
+def stop_when(text: str, ready: Callable[[], bool], sign: int) -> Process:
     process, end = start(text), time.monotonic() + 120
     while not ready():
         assert process.poll() is None, process.communicate()
@@ -68,9 +69,9 @@ def members(group: int) -> list[str]:
 
 
 def test_training(tmp_path: Path) -> None:
-    """Killed, then interrupted, then left alone."""
+    """Killed, then interrupted, then left alone; what nobody stops runs here, where sets are in another order."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    finish(TRAIN.format(epochs=8, out=whole))
+    assert main(TRAIN.format(epochs=8, out=whole).split()) == 0
     stop_when(TRAIN.format(epochs=8, out=cut), lambda: lines(cut / "metrics.jsonl") >= 2, signal.SIGKILL)
     assert 2 <= lines(cut / "metrics.jsonl") < 8
     process = stop_when(TRAIN.format(epochs=8, out=cut), lambda: lines(cut / "metrics.jsonl") >= 5, signal.SIGINT)
@@ -85,7 +86,7 @@ def test_training(tmp_path: Path) -> None:
 
 def test_predicting(tmp_path: Path) -> None:
     run, store = tmp_path / "run", tmp_path / "run" / "predictions.sqlite"
-    finish(TRAIN.format(epochs=1, out=run))
+    assert main(TRAIN.format(epochs=1, out=run).split()) == 0
     ask = f"predict {run} --sample 32 --together 4 --threads 1 --out {{out}}"
 
     for least, sign in ((4, signal.SIGKILL), (16, signal.SIGINT)):
@@ -93,27 +94,28 @@ def test_predicting(tmp_path: Path) -> None:
         assert least <= count(store) < 32
         assert not (tmp_path / "cut.parquet").exists()
     finish(ask.format(out=tmp_path / "cut.parquet"))
-    finish(ask.format(out=tmp_path / "whole.parquet") + f" --store {tmp_path / 'other.sqlite'}")
+    assert main(f"{ask.format(out=tmp_path / 'whole.parquet')} --store {tmp_path / 'other.sqlite'}".split()) == 0
     assert pd.read_parquet(tmp_path / "cut.parquet").equals(pd.read_parquet(tmp_path / "whole.parquet"))
 
 
 def test_creating_a_benchmark(tmp_path: Path) -> None:
+    """Two workers, killed and then interrupted, and one that finds the rest, say what a command does alone."""
     cut, whole = tmp_path / "cut.parquet", tmp_path / "whole.parquet"
     journal = tmp_path / "cut.parquet.journal"
     for least, sign in ((3, signal.SIGKILL), (6, signal.SIGINT)):
-        process = stop_when(CREATE.format(out=cut), lambda least=least: lines(journal) >= least, sign)
+        process = stop_when(CREATE.format(out=cut, workers=2), lambda least=least: lines(journal) >= least, sign)
         reported = journal.read_text().splitlines()
         assert not cut.exists()
         end = time.monotonic() + 30
         while members(process.pid):
             assert time.monotonic() < end, "workers outlived their parent"
             time.sleep(0.1)
-    refused = start(CREATE.format(out=cut).replace("--epochs 4", "--epochs 5"))
-    assert "epochs 4 there, 5 now" in refused.communicate(timeout=60)[1]
+    refused = start(CREATE.format(out=cut, workers=2).replace("--epochs 2", "--epochs 3"))
+    assert "epochs 2 there, 3 now" in refused.communicate(timeout=60)[1]
     assert refused.returncode == 2
     assert journal.read_text().splitlines()[: len(reported)] == reported
-    finish(CREATE.format(out=cut))
-    finish(CREATE.format(out=whole))
+    finish(CREATE.format(out=cut, workers=1))
+    assert main(CREATE.format(out=whole, workers=1).split()) == 0
     columns = [c for c in pd.read_parquet(whole).columns if c != "seconds"]
     assert pd.read_parquet(cut)[columns].equals(pd.read_parquet(whole)[columns])
     assert not journal.exists()

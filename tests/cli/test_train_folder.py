@@ -7,8 +7,6 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,8 +16,8 @@ from PIL import Image
 
 from oneshot.cli import main
 from oneshot.data.source import Dataset
+from tests.cli.test_stops import members, start
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = "--channels 2 --image-size 32 --epochs {epochs} --warmup-epochs 1 --batch-size 16 --threads 1"
 CLASSES, TRAIN, VALID = 3, 12, 4
 
@@ -73,18 +71,11 @@ def test_the_recipe_of_table_5_from_training_to_score(
     assert document["protocol"]["truth"] == "pictures_test"
 
 
-def members(group: int) -> list[str]:
-    return subprocess.run(["pgrep", "-g", str(group)], capture_output=True, text=True).stdout.split()
-
-
 def test_a_stop_leaves_no_process_and_the_next_run_continues(pictures: Path, tmp_path: Path) -> None:
     """Ctrl-C reaches a whole group of processes, those that read images too."""
     words = f"train --preset fairnas --dataset {pictures} {SMALL.format(epochs=5)} --out "
     cut, whole = tmp_path / "cut", tmp_path / "whole"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "oneshot", *shlex.split(f"{words} {cut}")], cwd=ROOT, start_new_session=True,
-        env={**os.environ, "ONESHOT_CHECKPOINT_SECONDS": "0"}, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = start(words + shlex.quote(str(cut)))
     end, metrics = time.monotonic() + 120, cut / "metrics.jsonl"
     while not (metrics.exists() and metrics.read_text().count("\n") >= 1 and len(members(process.pid)) > 1):
         assert process.poll() is None, process.communicate()

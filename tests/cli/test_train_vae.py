@@ -47,7 +47,7 @@ def test_a_line_a_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_killed_in_a_round_and_continued(tmp_path: Path) -> None:
     """At any instant: between rounds, and soon after the fourth epoch's metrics, where the next round is near."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    finish(f"{TRAIN} --epochs 8 --out {whole}")
+    assert oneshot(f"{TRAIN} --epochs 8 --out {whole}") == 0
     for at in (3, 5):
         stop_when(f"{TRAIN} --epochs 8 --out {cut}", lambda at=at: lines(cut / "metrics.jsonl") >= at, signal.SIGKILL)
     finish(f"{TRAIN} --epochs 8 --out {cut}")
