@@ -178,7 +178,7 @@ def run_like_python(words: Sequence[str]) -> None:
         if not isinstance(stop.code, int | None):
             raise
         code = stop.code or 0
-    threading._shutdown()
+    threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
