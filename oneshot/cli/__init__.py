@@ -36,7 +36,7 @@ commands:
 {commands}
 
 `oneshot COMMAND --help` explains a command and ends with an example. Every command takes `--plugin FILE.py` (or the
-files in $ONESHOT_PLUGINS): spaces, samplers, methods, contexts, evaluators and data formats of one's own.
+files in $ONESHOT_PLUGINS): spaces, samplers, methods, contexts, evaluators, trackers, data formats of one's own.
 
 example:
   oneshot demo

@@ -60,16 +60,21 @@ def configuration_of(args: Any, parts: Sequence[str] = PARTS) -> tuple[Config, R
 
 def _add_settings(to: Parser, of: Chosen, of_preset: Chosen) -> None:
     """The settings of a chosen component."""
-    kind = of.kind
-    own = {f.name for f in fields(kind)}
-    defaults = kind(**{k: v for k, v in of_preset.given.items() if of_preset.kind is kind and k in own})
-    if not own:
+    own = {f.name for f in fields(of.kind)}
+    given = of_preset.given.items() if of_preset.kind is of.kind else ()
+    add_settings(to, of.part, f"{of.part} {of.name}", of.kind(**{k: v for k, v in given if k in own}))
+
+
+def add_settings(to: Parser, prefix: str, what: str, defaults: Any) -> None:
+    """The fields of a dataclass of settings, as options behind a prefix."""
+    kind = type(defaults)
+    if not fields(kind):
         return
-    group = to.add_argument_group(f"settings of {of.part} {of.name}")
+    group = to.add_argument_group(f"settings of {what}")
     for f in fields(kind):
         text = help_of(kind).get(f.name, "")
         group.add_argument(
-            f"--{of.part}.{f.name}", type=types_of(kind)[f.name], default=_default(defaults, f.name), help=text
+            f"--{prefix}.{f.name}", type=types_of(kind)[f.name], default=_default(defaults, f.name), help=text
         )
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from argparse import SUPPRESS, Action
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
@@ -28,6 +28,8 @@ class Parser(ArgumentParser):
         super().__init__(*arguments, **named)
         self.aliases: dict[str, str] = {}
         """Options by what the help calls them."""
+        self.repeated: set[str] = set()
+        """Lists: options that may come several times, or with several words between commas."""
         self.common: set[str] = set()
         """The options that `--help` shows, where not all; `--help-all` shows every one."""
         self.add_argument("--help-all", action=HelpAll, help=SUPPRESS)
@@ -54,7 +56,7 @@ class Parser(ArgumentParser):
         raise ValueError(" ".join(message.split()))
 
     def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **named: Any) -> Any:
-        words = None if args is None else [self._known(word) for word in args]
+        words = None if args is None else gathered([self._known(word) for word in args], self.repeated)
         return super().parse_args(words, *rest, **named)
 
     def _known(self, word: str) -> str:
@@ -70,6 +72,20 @@ class Parser(ArgumentParser):
         if found is None:
             raise ValueError(f"no option {flag}{nearest(flag, known)}")
         return found + equals + value
+
+
+def gathered(words: Sequence[str], repeated: Collection[str]) -> list[str]:
+    """The words, but each of these options once, with a JSON list of all that is said of it."""
+    found: dict[str, list[str]] = {}
+    others, given = [], iter(words)
+    for word in given:
+        flag, equals, value = word.partition("=")
+        if flag not in repeated:
+            others.append(word)
+            continue
+        value = value if equals else next(given, "")
+        found.setdefault(flag, []).extend(json.loads(value) if value.startswith("[") else value.split(","))
+    return [f"{flag}={json.dumps(values)}" for flag, values in found.items()] + others
 
 
 class HelpAll(Action):
