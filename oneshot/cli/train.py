@@ -50,10 +50,12 @@ def trained(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], No
 def _train(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], None], watched: int) -> None:
     from oneshot.base import distributed
     from oneshot.cli.bar import TrainingBar
+    from oneshot.cli.forecast import Forecast, advice
     from oneshot.evaluators.feedback import feedback_of
     from oneshot.evaluators.watch import Watch
     from oneshot.runs.begin import begun
     from oneshot.runs.folder import RunFolder
+    from oneshot.runs.presets import SMALLER
     from oneshot.runs.trackers.base import Tracked
     from oneshot.training.loop import train
 
@@ -63,8 +65,10 @@ def _train(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], Non
         run, first = begun(config, recipe, folder, args.data_dir, where, args.accept_data), distributed.rank() == 0
         with TrainingBar(quiet=not first) as bar:
             feedback = feedback_of(run, on_chunk=bar.evaluated)
-            shown = [Tracked(name, tracker, folder, run.epochs) for name, tracker in trackers.items()] if first else []
-            callbacks = [*([Watch(run, watched)] if watched else []), bar, *shown]
+            callbacks = [*([Watch(run, watched)] if watched else []), bar]
+            if first:
+                callbacks += [Tracked(name, tracker, folder, run.epochs) for name, tracker in trackers.items()]
+                callbacks.append(Forecast(advice(SMALLER.get(args.preset), str(where))))
             train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, callbacks, feedback)
     if first:
         after(run.kept_in(folder))
