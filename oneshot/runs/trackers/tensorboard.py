@@ -13,6 +13,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboard.compat.proto.summary_pb2 import (  # pyright: ignore[reportAttributeAccessIssue]
+    Summary,
+    SummaryMetadata,
+)
+from tensorboard.compat.proto.tensor_pb2 import TensorProto  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboard.compat.proto.types_pb2 import DT_STRING  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboard.summary.writer.record_writer import RecordWriter
+
 from oneshot.base.files import naming
 from oneshot.runs.trackers.base import Row, Tracker, numbers
 
@@ -38,26 +47,21 @@ class TensorBoard(Tracker):
         self._begun: float | None = None
 
     def begin(self, configuration: Mapping[str, Any]) -> int:
-        # TensorBoard takes a second to import
-        from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
         self._close()
         self.folder.mkdir(exist_ok=True)
         before = {path.name for path in self.folder.iterdir()}
         stem = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
         name = next(name for number in count() if (name := f"{stem}.{number}") not in before)
-        self._path, self._begun, self._events, self._summaries = self.folder / name, None, event_pb2, summary_pb2
+        self._path, self._begun = self.folder / name, None
         self._file = self._path.open("ab")
         self._records = RecordWriter(self._file)
         self._write(time.time(), file_version="brain.Event:2")
-        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-        self._write(time.time(), step=1, session_log=start)
+        self._write(time.time(), step=1, session_log=SessionLog(status=SessionLog.START))
         if not before:
             shown = [f"```\n{json.dumps(configuration, indent=2)}\n```".encode()]
             shape = {"dim": [{"size": 1}]}
-            text = tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, string_val=shown, tensor_shape=shape)
-            as_text = summary_pb2.SummaryMetadata(plugin_data={"plugin_name": "text"})
+            text = TensorProto(dtype=DT_STRING, string_val=shown, tensor_shape=shape)
+            as_text = SummaryMetadata(plugin_data={"plugin_name": "text"})
             self._summary(time.time(), 0, [{"tag": "configuration", "metadata": as_text, "tensor": text}])
         return 0
 
@@ -72,12 +76,11 @@ class TensorBoard(Tracker):
         self._close()
 
     def _summary(self, at: float, step: int, values: Sequence[Mapping[str, Any]]) -> None:
-        summary = self._summaries.Summary(value=[self._summaries.Summary.Value(**value) for value in values])
-        self._write(at, step=step, summary=summary)
+        self._write(at, step=step, summary=Summary(value=[Summary.Value(**value) for value in values]))
 
     def _write(self, at: float, **what: Any) -> None:
         with naming(self._path):
-            self._records.write(self._events.Event(wall_time=at, **what).SerializeToString())
+            self._records.write(Event(wall_time=at, **what).SerializeToString())
             self._records.flush()
 
     def _close(self) -> None:
