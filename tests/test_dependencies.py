@@ -23,6 +23,7 @@ BY_OTHERS = {"httptools": "uvicorn's parser of requests"}
 WITH_OTHERS = {"starlette": "fastapi", "llvmlite": "numba"}
 """What a dependency brings and is made of."""
 OF_EXTRAS = {
+    "completion": {"shtab"},
     "export": {"onnxruntime"},
     "datasets": {"datasets"},
     "ray": {"ray"},

@@ -6,7 +6,8 @@ import json
 import re
 import sys
 from argparse import SUPPRESS, Action
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
@@ -17,6 +18,28 @@ from oneshot.cli.help import HelpFormatter
 
 WIDTH = 100
 """Columns of what is printed to no terminal."""
+
+
+_is_building = False
+
+
+class Built(Exception):
+    """Instead of parsing, while parsers are only built."""
+
+    def __init__(self, parser: Parser) -> None:
+        super().__init__(parser.prog)
+        self.parser = parser
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """Inside, a command raises `Built` where it would parse its words."""
+    global _is_building
+    _is_building = True
+    try:
+        yield
+    finally:
+        _is_building = False
 
 
 class Parser(ArgumentParser):
@@ -56,6 +79,8 @@ class Parser(ArgumentParser):
         raise ValueError(" ".join(message.split()))
 
     def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **named: Any) -> Any:
+        if _is_building:
+            raise Built(self)
         words = None if args is None else gathered([self._known(word) for word in args], self.repeated)
         return super().parse_args(words, *rest, **named)
 
@@ -72,6 +97,11 @@ class Parser(ArgumentParser):
         if found is None:
             raise ValueError(f"no option {flag}{nearest(flag, known)}")
         return found + equals + value
+
+
+def offer(action: Any, words: Collection[str]) -> None:
+    """Words that a shell may complete an option by, which may have others."""
+    action.offers = words
 
 
 def gathered(words: Sequence[str], repeated: Collection[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from oneshot.base.settings import made
 from oneshot.cli.configuration import add_settings
-from oneshot.cli.options import Parser, gathered
+from oneshot.cli.options import Parser, gathered, offer
 from oneshot.registry import TRACKERS
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ DEFAULT = ["tensorboard"]
 def add_trackers(to: Parser, words: Sequence[str]) -> None:
     """The trackers that words choose, with their settings."""
     text = f"shows the training elsewhere, may be repeated: {', '.join(TRACKERS)}"
-    to.add_argument(OPTION, type=list[str], default=DEFAULT, help=text)
+    offer(to.add_argument(OPTION, type=list[str], default=DEFAULT, help=text), list(TRACKERS))
     to.aliases[ALIAS] = OPTION
     to.repeated.add(OPTION)
     for name in _asked(words):
