@@ -107,9 +107,11 @@ EVALUATORS: Registry[Any] = Registry("evaluator", "oneshot.evaluators")
 """
 FORMATS: Registry[Any] = Registry("data format", "oneshot.data")
 """An `oneshot.data.load.Format` each."""
+TRACKERS: Registry[Any] = Registry("tracker", "oneshot.runs.trackers")
+"""Settings whose `make(folder)` makes an `oneshot.runs.trackers.base.Tracker` of a run folder."""
 
 
-REGISTRIES = (SPACES, SKELETONS, OPERATIONS, SAMPLERS, METHODS, CONTEXTS, EVALUATORS, FORMATS)
+REGISTRIES = (SPACES, SKELETONS, OPERATIONS, SAMPLERS, METHODS, CONTEXTS, EVALUATORS, FORMATS, TRACKERS)
 
 
 def register_space(space: Any, skeleton: Any) -> Any:

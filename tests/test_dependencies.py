@@ -22,7 +22,15 @@ BY_OTHERS = {"httptools": "uvicorn's parser of requests"}
 """What is needed without being imported here."""
 WITH_OTHERS = {"starlette": "fastapi", "llvmlite": "numba"}
 """What a dependency brings and is made of."""
-OF_EXTRAS = {"export": {"onnxruntime"}, "datasets": {"datasets"}, "ray": {"ray"}, "testing": {"pytest", "hypothesis"}}
+OF_EXTRAS = {
+    "completion": {"shtab"},
+    "export": {"onnxruntime"},
+    "datasets": {"datasets"},
+    "ray": {"ray"},
+    "mlflow": {"mlflow"},
+    "wandb": {"wandb"},
+    "testing": {"pytest", "hypothesis"},
+}
 """Imported by what works with the extra alone."""
 
 

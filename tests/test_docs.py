@@ -42,7 +42,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         names: dict = {"__name__": "page"}
         for language, code in BLOCK.findall(text):
             if language == "python" and code not in skip:
-                exec(compile(code, name, "exec"), names)
+                exec(compile(code, name, "exec", dont_inherit=True), names)
             for line in code.splitlines() if language == "sh" else []:
                 assert line.startswith("oneshot "), line
                 assert main(shlex.split(line)[1:]) == 0, line
@@ -80,6 +80,12 @@ def test_a_data_set_of_ones_own(run) -> None:
     assert Path("mine.parquet").is_file()
     assert Path("pictures.parquet").is_file()
     assert Path("fairnas-predictions.parquet").is_file()
+
+
+def test_a_tracker_of_ones_own(run) -> None:
+    with registered_for_a_while():
+        run("trackers.md")
+    assert [line[:7] for line in Path("runs/lines/lines.txt").read_text().splitlines()] == ["epoch 1", "epoch 2"]
 
 
 def test_scaling_is_its_own_arithmetic(run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ LINES = sorted({
     if line.startswith("oneshot ")
 })  # fmt: skip
 WORDS = 900
-CHOOSE = ("--space", "--method", "--sampler", "--context", "--preset")
+CHOOSE = ("--space", "--method", "--sampler", "--tracker", "--context", "--preset")
 """What further options depend on."""
 
 

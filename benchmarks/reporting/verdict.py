@@ -65,5 +65,13 @@ def in_words(found: list[Verdict]) -> str:
     return f"Against the best trivial baseline of each measure: {'; '.join(parts)}." if parts else ""
 
 
+def not_won(report: Report) -> str:
+    """Which main measures what is recommended, else the predictions, does not win, in one sentence."""
+    name, found = label(report.foremost.name), verdicts(report)
+    words = {OPEN: "not told apart from", WORSE: "worse than"}
+    lost = [f"{each.measure.title} ({words[each.says]} {label(each.rival)})" for each in found if each.says != BETTER]
+    return f"{name} does not win {', '.join(lost)}." if lost else f"{name} wins every main measure."
+
+
 def _as_method(scores: Scores, kind: str) -> Method:
     return Method(scores.name, (scores,), kind=kind)

@@ -36,7 +36,9 @@ commands:
 {commands}
 
 `oneshot COMMAND --help` explains a command and ends with an example. Every command takes `--plugin FILE.py` (or the
-files in $ONESHOT_PLUGINS): spaces, samplers, methods, contexts, evaluators and data formats of one's own.
+files in $ONESHOT_PLUGINS): spaces, samplers, methods, contexts, evaluators, trackers, data formats of one's own.
+
+`oneshot --print-completion SHELL` prints what bash, zsh or fish completes commands, options and their words by.
 
 example:
   oneshot demo
@@ -55,6 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(version("oneshot-nas"))
         return 0
     name, arguments = words[0], words[1:]
+    if name == "--print-completion":
+        from oneshot.cli.completion import script
+
+        try:
+            print(script(arguments[0] if arguments else "", COMMANDS), end="")
+        except ValueError as error:
+            return _fail("oneshot", str(error))
+        return 0
     if name not in COMMANDS:
         near = nearest(name, COMMANDS)
         return _fail("oneshot", f"no command {name!r}{near or '; there are ' + ', '.join(COMMANDS)}")

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 import docstring_parser
 
 from oneshot.base.settings import document as plain
-from oneshot.cli.options import Parser
+from oneshot.cli.options import Parser, offer
 from oneshot.runs.config import PARTS, Chosen, Config, configured, owner_of, usual_sampler
 from oneshot.runs.presets import PRESETS, preset_values
 from oneshot.training.recipe import Recipe
@@ -28,7 +28,7 @@ def add_configuration(
     Defaults are those of the preset; its settings of a component hold as long as another choice has them, too.
     """
     text = f"one of {', '.join(presets)}; options given beside it win"
-    to.add_argument("--preset", type=str, default=default, help=text)
+    offer(to.add_argument("--preset", type=str, default=default, help=text), presets)
     given = {name: value for name, value in words_for(words, ("preset", *parts)).items() if value}
     config, recipe = configured(values_of(given.get("preset", default)))
     names = {part: given.get(part) or getattr(config, part).name for part in PARTS}
@@ -40,7 +40,7 @@ def add_configuration(
             if name in parts:
                 known = _registry(name)
                 text = help_of(Config)[name] + (f": {', '.join(known)}" if len(known) <= LISTED else "")
-                group.add_argument(f"--{name}.name", type=str, default=names[name], help=text)
+                offer(group.add_argument(f"--{name}.name", type=str, default=names[name], help=text), known)
             elif name not in PARTS:
                 group.add_argument(
                     f"--{name}", type=types_of(kind)[name], default=_default(made, name), help=help_of(kind)[name]
@@ -60,16 +60,21 @@ def configuration_of(args: Any, parts: Sequence[str] = PARTS) -> tuple[Config, R
 
 def _add_settings(to: Parser, of: Chosen, of_preset: Chosen) -> None:
     """The settings of a chosen component."""
-    kind = of.kind
-    own = {f.name for f in fields(kind)}
-    defaults = kind(**{k: v for k, v in of_preset.given.items() if of_preset.kind is kind and k in own})
-    if not own:
+    own = {f.name for f in fields(of.kind)}
+    given = of_preset.given.items() if of_preset.kind is of.kind else ()
+    add_settings(to, of.part, f"{of.part} {of.name}", of.kind(**{k: v for k, v in given if k in own}))
+
+
+def add_settings(to: Parser, prefix: str, what: str, defaults: Any) -> None:
+    """The fields of a dataclass of settings, as options behind a prefix."""
+    kind = type(defaults)
+    if not fields(kind):
         return
-    group = to.add_argument_group(f"settings of {of.part} {of.name}")
+    group = to.add_argument_group(f"settings of {what}")
     for f in fields(kind):
         text = help_of(kind).get(f.name, "")
         group.add_argument(
-            f"--{of.part}.{f.name}", type=types_of(kind)[f.name], default=_default(defaults, f.name), help=text
+            f"--{prefix}.{f.name}", type=types_of(kind)[f.name], default=_default(defaults, f.name), help=text
         )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from oneshot.cli.options import add_data_dir
+from oneshot.cli.options import add_data_dir, offer
 
 if TYPE_CHECKING:
     from oneshot.evaluators.actors import Cluster
@@ -56,7 +56,8 @@ class Machine:
 
 
 def add_machine(to: Any) -> None:
-    to.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto")
+    devices = ("cpu", "cuda", "auto")
+    offer(to.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto"), devices)
     to.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
     add_data_dir(to)
 

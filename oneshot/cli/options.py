@@ -6,7 +6,8 @@ import json
 import re
 import sys
 from argparse import SUPPRESS, Action
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
@@ -19,6 +20,28 @@ WIDTH = 100
 """Columns of what is printed to no terminal."""
 
 
+_is_building = False
+
+
+class Built(Exception):
+    """Instead of parsing, while parsers are only built."""
+
+    def __init__(self, parser: Parser) -> None:
+        super().__init__(parser.prog)
+        self.parser = parser
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """Inside, a command raises `Built` where it would parse its words."""
+    global _is_building
+    _is_building = True
+    try:
+        yield
+    finally:
+        _is_building = False
+
+
 class Parser(ArgumentParser):
     """Takes `--batch-size` and `--batch_size` alike; `owner` says what else an option may be called."""
 
@@ -28,6 +51,8 @@ class Parser(ArgumentParser):
         super().__init__(*arguments, **named)
         self.aliases: dict[str, str] = {}
         """Options by what the help calls them."""
+        self.repeated: set[str] = set()
+        """Lists: options that may come several times, or with several words between commas."""
         self.common: set[str] = set()
         """The options that `--help` shows, where not all; `--help-all` shows every one."""
         self.add_argument("--help-all", action=HelpAll, help=SUPPRESS)
@@ -54,7 +79,9 @@ class Parser(ArgumentParser):
         raise ValueError(" ".join(message.split()))
 
     def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **named: Any) -> Any:
-        words = None if args is None else [self._known(word) for word in args]
+        if _is_building:
+            raise Built(self)
+        words = None if args is None else gathered([self._known(word) for word in args], self.repeated)
         return super().parse_args(words, *rest, **named)
 
     def _known(self, word: str) -> str:
@@ -70,6 +97,25 @@ class Parser(ArgumentParser):
         if found is None:
             raise ValueError(f"no option {flag}{nearest(flag, known)}")
         return found + equals + value
+
+
+def offer(action: Any, words: Collection[str]) -> None:
+    """Words that a shell may complete an option by, which may have others."""
+    action.offers = words
+
+
+def gathered(words: Sequence[str], repeated: Collection[str]) -> list[str]:
+    """The words, but each of these options once, with a JSON list of all that is said of it."""
+    found: dict[str, list[str]] = {}
+    others, given = [], iter(words)
+    for word in given:
+        flag, equals, value = word.partition("=")
+        if flag not in repeated:
+            others.append(word)
+            continue
+        value = value if equals else next(given, "")
+        found.setdefault(flag, []).extend(json.loads(value) if value.startswith("[") else value.split(","))
+    return [f"{flag}={json.dumps(values)}" for flag, values in found.items()] + others
 
 
 class HelpAll(Action):

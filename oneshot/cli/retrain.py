@@ -23,6 +23,7 @@ NOT_CHOSEN = ("sampler", "context", "arch")
 
 def main(argv: Sequence[str]) -> None:
     from oneshot.cli.configuration import add_configuration, configuration_of, words_for
+    from oneshot.cli.tracking import add_trackers
     from oneshot.cli.train import trained
     from oneshot.runs.presets import RETRAINING, retraining
 
@@ -38,6 +39,7 @@ def main(argv: Sequence[str]) -> None:
     to.add_argument("architecture", type=str, help="its string, or a run folder that has found one")
     to.add_argument("--out", type=Path, required=True, help="run folder, new or to be continued")
     add_configuration(to, argv, default, ("space", "method"), NOT_CHOSEN, RETRAINING, values)
+    add_trackers(to, argv)
     add_accept_data(to)
     add_machine(to)
     args = to.parse_args(list(argv))

@@ -24,14 +24,22 @@ EXAMPLE = "oneshot score predictions.parquet --benchmark nasbench201 --truth cif
 
 
 def main(argv: Sequence[str]) -> None:
+    shown(argv)
+
+
+def shown(argv: Sequence[str]) -> list[Report]:
+    """What the command does; returns the reports of single predictions that it has shown."""
     args = _arguments(argv)
     from oneshot.base.files import writing_in
 
     with writing_in(args.out) if args.out is not None else nullcontext():
-        consistency.main(args) if args.consistency else _score(args)
+        if not args.consistency:
+            return _score(args)
+        consistency.main(args)
+        return []
 
 
-def _score(args: Any) -> None:
+def _score(args: Any) -> list[Report]:
     if args.benchmark is None:
         raise ValueError("expected --benchmark with the name or file of a table, or --self to compare runs alone")
     from oneshot.benchmarks.scoring.predictions import read_methods
@@ -45,7 +53,7 @@ def _score(args: Any) -> None:
         truth = seed_column(benchmark, truth, args.truth_seed)
     if args.list is not None:
         _list(benchmark, protocol.rows(benchmark, benchmark.values(truth)), args.list)
-        return
+        return []
     methods = read_methods(args.predictions, ranked_by(args), args.arch_column)
     if not methods:
         raise ValueError("expected at least one file of predictions, or --list FILE to write what to predict")
@@ -56,6 +64,7 @@ def _score(args: Any) -> None:
         _show_comparison(reports, origins, args)
     else:
         _show_report(next(iter(reports.values()))[0], args)
+    return [report for runs in reports.values() for report in runs]
 
 
 def _arguments(argv: Sequence[str]) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from oneshot.cli.asking import Asking
 from oneshot.cli.machine import add_cluster, add_machine, joined
 from oneshot.cli.opened import TOGETHER
-from oneshot.cli.options import parser, print_json, print_table
+from oneshot.cli.options import offer, parser, print_json, print_table
 
 if TYPE_CHECKING:
     from oneshot.base.progress import Progress
@@ -112,7 +112,7 @@ def _arguments(argv: Sequence[str]) -> Any:
 
     to = parser("search", __doc__ or "", EXAMPLE)
     ASKING.add(to, argv)
-    to.add_argument("--algorithm", type=str, default="evolution", help=", ".join(ALGORITHMS))
+    offer(to.add_argument("--algorithm", type=str, default="evolution", help=", ".join(ALGORITHMS)), ALGORITHMS)
     costs = f"what is minimised beside the error: {', '.join(MEASURES)}; nsga2 takes params where nothing is said"
     to.add_argument("--objectives", type=str, nargs="+", default=[], help=costs)
     latency = "BENCHMARK:COLUMN, the latency by architecture, or a table of operations of `oneshot cost --table`"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from oneshot.cli.configuration import add_configuration, configuration_of, words_for
 from oneshot.cli.machine import add_machine, device
 from oneshot.cli.options import add_accept_data, parser
+from oneshot.cli.tracking import add_trackers, trackers_of
 from oneshot.runs.config import PARTS
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 COMMON = (
     "out", "preset", "space.name", "method.name", "sampler.name", "context.name", "dataset", "image_size", "seed",
-    "epochs", "batch_size", "learning_rate", "device", "threads", "help",
+    "epochs", "batch_size", "learning_rate", "tracker.names", "device", "threads", "help",
 )  # fmt: skip
 """What `--help` shows, with the settings of components that are named."""
 
@@ -49,18 +50,25 @@ def trained(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], No
 def _train(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], None], watched: int) -> None:
     from oneshot.base import distributed
     from oneshot.cli.bar import TrainingBar
+    from oneshot.cli.forecast import Forecast, advice
     from oneshot.evaluators.feedback import feedback_of
     from oneshot.evaluators.watch import Watch
     from oneshot.runs.begin import begun
     from oneshot.runs.folder import RunFolder
+    from oneshot.runs.presets import SMALLER
+    from oneshot.runs.trackers.base import Tracked
     from oneshot.training.loop import train
 
+    trackers = trackers_of(args)
     folder, where = RunFolder(args.out), distributed.local_device(device(args))
     with distributed.joined(where):
         run, first = begun(config, recipe, folder, args.data_dir, where, args.accept_data), distributed.rank() == 0
         with TrainingBar(quiet=not first) as bar:
             feedback = feedback_of(run, on_chunk=bar.evaluated)
             callbacks = [*([Watch(run, watched)] if watched else []), bar]
+            if first:
+                callbacks += [Tracked(name, tracker, folder, run.epochs) for name, tracker in trackers.items()]
+                callbacks.append(Forecast(advice(SMALLER.get(args.preset), str(where))))
             train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, callbacks, feedback)
     if first:
         after(run.kept_in(folder))
@@ -89,8 +97,9 @@ def _arguments(argv: Sequence[str]):
     add_configuration(to, argv)
     watch = "random architectures, always the same, that a training of 20 epochs or more validates ten times"
     to.add_argument("--watch", type=int, default=8, help=watch)
+    add_trackers(to, argv)
     add_accept_data(to)
     add_machine(to)
-    named = {f"{part}." for part in words_for(argv, PARTS)}
+    named = {f"{part}." for part in words_for(argv, (*PARTS, "tracker"))}
     to.common = {*COMMON, *named}
     return to.parse_args(list(argv))

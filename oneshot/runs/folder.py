@@ -7,7 +7,8 @@ checkpoint.json              names the current state file, its SHA-256 and its e
 state-EPOCH.safetensors      weights, BatchNorm statistics, optimiser state, what the sampler learned
 within.safetensors           the same in the middle of an epoch, while one lasts long; the header says where
 vae.safetensors              of a finished training with sampler vae: that sampler, without the rest
-tensorboard/                 the metrics once more
+tensorboard/, metrics.csv    the metrics once more, as trackers have them, see `oneshot.runs.trackers`
+tracker-NAME.json            which run of another program is this one's
 
 One process writes at a time (`oneshot.base.files.writing_in`); any number may read meanwhile.
 """
@@ -40,7 +41,7 @@ from oneshot.training.recipe import Recipe
 EPOCH = "epoch"
 """In the header of a state: after how many epochs it was saved."""
 WITHIN = "within.safetensors"
-FILES = ("config.json", "metrics.jsonl", "checkpoint.json", "*.safetensors")
+FILES = ("config.json", "metrics.jsonl", "checkpoint.json", "*.safetensors", "metrics.csv", "tracker-*.json")
 
 
 class RunFolder:

@@ -180,6 +180,17 @@ RETRAINING: dict[str, dict[str, Any]] = {
 """How networks of one architecture are trained; sizes are those of networks that have them."""
 
 
+SMALLER = {
+    "paper": "cpu45",
+    "standalone": "cpu45",
+    "narrow": "narrow-short",
+    "narrow-short": "cpu45",
+    "vaenas": "vaenas-narrow",
+    "darts-cifar": "nasbench201",
+}
+"""Of a preset, the next one that takes less on the same images in the same space."""
+
+
 def retraining(name: str, space: str) -> dict[str, Any]:
     """What a network of one architecture of a space is trained by, as `configured` takes it; ValueError as `preset`."""
     if name not in RETRAINING:

@@ -1,4 +1,4 @@
-"""What a training leaves behind as it goes: metrics, TensorBoard, checkpoints."""
+"""What a training leaves behind as it goes: metrics, checkpoints."""
 
 from __future__ import annotations
 
@@ -46,8 +46,6 @@ class Recorder:
     """
 
     def __init__(self, folder: Folder, finished: int, epochs: int, facts: Mapping[str, Any]) -> None:
-        from oneshot.runs.curves import Curves  # TensorBoard takes a second to import
-
         self.folder, self.epochs, self.facts = folder, epochs, dict(facts)
         self._alone = ExitStack()
         self._alone.enter_context(writing_in(folder.path))
@@ -55,13 +53,11 @@ class Recorder:
         if commit is not None and commit["epoch"] != finished:
             self._alone.close()
             raise BlockingIOError(f"{folder.path} has {commit['epoch']} epochs by now, not {finished}: start again")
-        self._curves = Curves(folder.path / "tensorboard", finished + 1)
         self._saved = time.monotonic()
 
     def __call__(self, row: Mapping[str, Any], state: Callable[[], State]) -> None:
-        """A row to the folder, its numbers to TensorBoard; the state too, after the last epoch and when due."""
+        """A row to the folder; the state too, after the last epoch and when due."""
         self.folder.log(row)
-        self._curves.add(row["epoch"], {k: v for k, v in row.items() if k not in ("epoch", "seconds", "phase")})
         if row["epoch"] == self.epochs or time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
             facts = {"seconds": row["seconds"], **self.facts, "environment": environment()}
             self.folder.save(state(), row["epoch"], facts)
@@ -74,5 +70,4 @@ class Recorder:
             self._saved = time.monotonic()
 
     def close(self) -> None:
-        self._curves.close()
         self._alone.close()

@@ -6,7 +6,13 @@
 Needs pytest and hypothesis.
 """
 
-from oneshot.testing.components import ContextContract, FormatContract, OperationsContract, SamplerContract
+from oneshot.testing.components import (
+    ContextContract,
+    FormatContract,
+    OperationsContract,
+    SamplerContract,
+    TrackerContract,
+)
 from oneshot.testing.evaluators import EvaluatorContract, ScoreContract, small_score
 from oneshot.testing.methods import MethodContract
 from oneshot.testing.skeletons import SkeletonContract
@@ -14,5 +20,5 @@ from oneshot.testing.spaces import SpaceContract
 
 __all__ = [
     "ContextContract", "EvaluatorContract", "FormatContract", "MethodContract", "OperationsContract",
-    "SamplerContract", "ScoreContract", "SkeletonContract", "SpaceContract", "small_score",
+    "SamplerContract", "ScoreContract", "SkeletonContract", "SpaceContract", "TrackerContract", "small_score",
 ]  # fmt: skip

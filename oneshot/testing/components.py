@@ -1,4 +1,4 @@
-"""What every sampler, operation table, context and data format keeps."""
+"""What every sampler, operation table, context, data format and tracker keeps."""
 
 from __future__ import annotations
 
@@ -154,3 +154,25 @@ class FormatContract:
         first, again = (form.load(form.find(path, None), None, "cpu").fingerprint("half") for _ in range(2))
         assert first == again == type(first).read(json.loads(json.dumps(first.document())))
         assert first.parts["train"].images == first.split.train + first.split.valid
+
+
+class TrackerContract:
+    """Of what the settings of a tracker make for a run folder."""
+
+    def test_goes_on_in_the_same_run(self, tracker: Any, tmp_path: Path) -> None:
+        rows = [{"epoch": epoch, "loss": 1 / epoch, "phase": "one", "seconds": 2.0 * epoch} for epoch in (1, 2, 3)]
+        configuration = {"space": {"name": "some", "channels": 4}, "seed": 0, "steps": [1, 2]}
+        first = tracker.make(tmp_path)
+        assert first.begin(configuration) == 0
+        first.log(rows[:1])
+        assert first.begin(configuration) in (0, 1)
+        first.end(False)
+        second = tracker.make(tmp_path)
+        has = second.begin(configuration)
+        assert has in (0, 1)
+        second.log(rows[has:])
+        second.end(True)
+
+    def test_nothing_is_made_before_it_begins(self, tracker: Any, tmp_path: Path) -> None:
+        tracker.make(tmp_path / "missing")
+        assert not list(tmp_path.iterdir())

@@ -35,6 +35,9 @@ class Moment:
 class Callback:
     """Is called in every process; what it does not override does nothing. It must leave the training as it is."""
 
+    def begin(self, epoch: int) -> None:
+        """Before the first step, when so many epochs are done and their metrics kept."""
+
     def step(self, at: Moment) -> None:
         """After every step."""
 

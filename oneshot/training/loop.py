@@ -92,6 +92,8 @@ def train(
         folder.rewind(first)
     net.train()
     try:
+        for callback in callbacks:
+            callback.begin(first)
         for epoch in range(first, training.course.epochs):
             start = time.perf_counter()
             for at in training.steps(epoch):

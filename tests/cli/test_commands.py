@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from oneshot.cli import COMMANDS, main
 from oneshot.cli.benchmark import ACTIONS
+from tests.test_readme import test_commands_and_options_exist as commands_and_options_exist
 
 TINY = "--preset demo --channels 2 --epochs 2 --batch-size 324"
 DEEP = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_3x3~2|"
@@ -346,6 +348,13 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "the recommended first" in out
     assert "recommended" in out[out.index("$ oneshot score") :]
     assert report["ceiling"]["kendall_tau"] > 0.7
+    last = out[out.index("report.html") :]
+    assert re.search(r"^recommended (does not win .*Kendall's tau|wins every main measure)", last, re.MULTILINE)
+    tried = [line.strip() for line in last.splitlines() if line.startswith("  oneshot ")]
+    assert [line.split()[1] for line in tried] == ["search", "serve", "score"]
+    for line in tried:
+        commands_and_options_exist(line, capsys)
+        assert Path(shlex.split(line)[2]).exists()
 
 
 def test_predict_top(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What every sampler, operation table, context and data format keeps."""
+"""What every sampler, operation table, context, data format and tracker keeps."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from oneshot.data.arrays import KEYS, save
-from oneshot.registry import CONTEXTS, FORMATS, OPERATIONS, SAMPLERS, SPACES
-from oneshot.testing import ContextContract, FormatContract, OperationsContract, SamplerContract
+from oneshot.registry import CONTEXTS, FORMATS, OPERATIONS, SAMPLERS, SPACES, TRACKERS
+from oneshot.testing import ContextContract, FormatContract, OperationsContract, SamplerContract, TrackerContract
 
 MAKERS = {
     name: (lambda space, name=name: SAMPLERS[name](**({"iterations": 5} if name == "vae" else {})).make(space))
@@ -110,3 +110,22 @@ def path(form: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.mark.parametrize("form", FORMATS.values(), ids=list(FORMATS))
 class TestFormat(FormatContract): ...
+
+
+@pytest.fixture
+def tracker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
+    """The settings of a tracker, none of which asks another machine; of an extra that may not be installed."""
+    name = request.param
+    if name in EXTRAS:
+        pytest.importorskip(name, reason=f"pip install 'oneshot-nas[{name}]'")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/runs.db")
+    return TRACKERS[name]()
+
+
+EXTRAS = ("mlflow", "wandb")
+"""Large, and with bounds of their own: not among what the tests install."""
+
+
+@pytest.mark.parametrize("tracker", list(TRACKERS), indirect=True)
+class TestTracker(TrackerContract): ...

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from oneshot.benchmarks.reporting.markdown import comparison_markdown, escaped, markdown
 from oneshot.benchmarks.reporting.text import headline
-from oneshot.benchmarks.reporting.verdict import BETTER, OPEN, WORSE, in_words, verdicts
+from oneshot.benchmarks.reporting.verdict import BETTER, OPEN, WORSE, in_words, not_won, verdicts
 from oneshot.benchmarks.reporting.words import MEASURES as WORDS
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES
 from oneshot.benchmarks.scoring.compare import compare
@@ -31,6 +31,7 @@ def test_what_is_sure_and_what_is_not(table: Benchmark, predicted: Predicted, tr
     assert set(perfect) <= {measure.name for measure in MAIN}
     assert perfect["kendall_tau"].says == BETTER
     assert perfect["kendall_tau"].interval[0] > 0
+    assert "Kendall's tau (" not in not_won(of(predicted, table, truth))
     reversed_ = {v.measure.name: v for v in verdicts(of(predicted, table, -truth))}
     assert reversed_["kendall_tau"].says == WORSE
     assert reversed_["kendall_tau"].interval[1] < 0
@@ -54,6 +55,8 @@ def test_a_baseline_does_not_beat_itself(table: Benchmark, predicted: Predicted)
     report = of(predicted, table, params)
     assert not [v for v in verdicts(report) if v.says == BETTER]
     assert "better in" not in headline(report)
+    said = not_won(report)
+    assert all(v.measure.title in said and v.rival.replace("_", " ") in said for v in verdicts(report))
 
 
 def test_the_headline_says_all_of_it(table: Benchmark, predicted: Predicted) -> None:

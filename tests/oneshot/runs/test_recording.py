@@ -2,18 +2,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from oneshot.runs.curves import Curves
 from oneshot.runs.folder import RunFolder
 from oneshot.runs.recording import Recorder
-
-if TYPE_CHECKING:
-    from tests.conftest import SmallDisk
 
 
 def row(epoch: int) -> dict[str, float]:
@@ -55,21 +49,9 @@ def test_a_folder_that_went_on_meanwhile_is_left_alone(tmp_path: Path) -> None:
     record(tmp_path, 3, 5, 5)
 
 
-def test_a_full_disk_names_the_curves(small_disk: SmallDisk) -> None:
-    curves = Curves(small_disk.path / "tensorboard", 1)
-    small_disk.fill()
-    with pytest.raises(OSError, match=r"No space left on device: '.*tensorboard/events\.out\.tfevents"):
-        curves.add(1, dict.fromkeys(map(str, range(1000)), 1.0))
-    curves.close()
-
-
-def test_rows_and_curves_go_on_after_a_stop(tmp_path: Path) -> None:
+def test_rows_go_on_after_a_stop(tmp_path: Path) -> None:
     record(tmp_path, 0, 3, 5)
     RunFolder(tmp_path).rewind(2)
     record(tmp_path, 2, 5, 5)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines == [row(epoch) for epoch in range(1, 6)]
-    board = EventAccumulator(str(tmp_path / "tensorboard"))
-    board.Reload()
-    assert board.Tags()["scalars"] == ["loss"]
-    assert [event.step for event in board.Scalars("loss")] == [1, 2, 3, 4, 5]
