@@ -87,6 +87,9 @@ def _searched(args: Any, asked: Opened) -> tuple[Task, dict[str, Any]]:
     from oneshot.search.result import begin
 
     algorithm, asking = _algorithm(args), Told(asked)
+    if all(len(decision.options) == 1 for decision in asking.space.decisions):
+        only = asking.space.format((0,) * len(asking.space.decisions))
+        raise ValueError(f"there is nothing to search: this is a network of {only} alone; expected a supernet's run")
     task, costs = _task(args, asked, asking)
     sampler, start, begins = _samplers(args, asked)
     settings = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -80,10 +81,25 @@ def load(
     Arrays are resized by area averaging where `image_size` asks for less; images of a folder are all brought to it, or
     to 224 pixels. ValueError where a file cannot be read, lacks a key, or is not where it was looked for.
     """
+    form, path = _found(name, data_dir)
+    return FORMATS[form].load(path, image_size, device)
+
+
+def absolute(name: str, data_dir: str | Path | None = None) -> str:
+    """The absolute path where a path stands for the data set, which is then the same from any folder; else the name."""
+    path = Path(os.path.abspath(Path(name).expanduser()))
+    if not path.exists():
+        return name
+    (form, asked), (other, there) = _found(name, data_dir), _found(str(path), data_dir)
+    return str(path) if form == other and asked.expanduser().resolve() == there.resolve() else name
+
+
+def _found(name: str, data_dir: str | Path | None) -> tuple[str, Path]:
+    """The format that knows a name, and where the data set lies."""
     for form in (*(form for form in FORMATS if form not in LAST), *LAST):
         path = FORMATS[form].find(name, data_dir)
         if path is not None:
-            return FORMATS[form].load(path, image_size, device)
+            return form, path
     raise AssertionError("the last format says that there is nothing")
 
 

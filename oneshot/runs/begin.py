@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from oneshot.base import distributed
+from oneshot.data.load import absolute
 from oneshot.runs.config import Config
 from oneshot.runs.data import Known
 from oneshot.runs.folder import RunFolder, recorded
@@ -30,8 +32,12 @@ def begun(
     is of another configuration, or of other data, unless that is accepted; and before a first epoch where images
     cannot be read.
     """
+    config = replace(config, dataset=absolute(config.dataset, data_dir))
     if folder.is_begun:
         config = continued(config, folder.config)
+        before = folder.config.get("dataset")
+        if isinstance(before, str) and absolute(before, data_dir) == config.dataset:  # as earlier versions had it
+            config = replace(config, dataset=before)
     run = build(config, recipe, data_dir, device).kept_in(folder)
     if run.commit is None:
         initialise(run)

@@ -73,6 +73,13 @@ def test_it_is_an_ordinary_run_that_was_tested_once(retrained: Path, capsys: pyt
     assert "looked at once" in capsys.readouterr().out
 
 
+def test_there_is_nothing_to_search(retrained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_of(f"search {retrained}") == 2
+    arch = RunFolder(retrained).config["arch"]
+    said = f"nothing to search: this is a network of {arch} alone; expected a supernet's run"
+    assert said in capsys.readouterr().err
+
+
 def test_a_stop_after_any_epoch_changes_nothing(retrained: Path, tmp_path: Path) -> None:
     values = {**retraining("nasbench201", "nasbench201"), "dataset": "digits", "epochs": 3, "batch_size": 300}
     values |= {"shift": 1, "flip": False, "space.cells": 1, "space.channels": 4, "arch": ARCH}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from oneshot.data.arrays import KEYS, save
 from oneshot.runs.begin import begun
 from oneshot.runs.config import Config
 from oneshot.runs.data import Known
 from oneshot.runs.folder import RunFolder
-from oneshot.runs.run import Run
+from oneshot.runs.run import Run, open_run
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 
@@ -40,6 +43,30 @@ def test_it_is_recorded_before_it_trains_and_goes_on_where_it_was(tmp_path: Path
     trained(again)  # to its end, which it has reached: the state is read
     for a, b in zip(run.net.state_dict().values(), again.net.state_dict().values(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_data_set_is_known_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (40, 8, 8, 3), np.uint8), np.arange(40) % 4
+    (tmp_path / "elsewhere").mkdir()
+    save(tmp_path / "some.npz", dict(zip(KEYS, (images, labels, images, labels), strict=True)))
+    config, recipe = replace(CONFIG, dataset="some.npz"), replace(RECIPE, batch_size=8)
+    monkeypatch.chdir(tmp_path)
+    run = begun(config, recipe, RunFolder("run"))
+    assert RunFolder("run").config["dataset"] == str(tmp_path / "some.npz")
+    trained(run)
+    begun(config, recipe, RunFolder("old"))
+    old = json.loads(Path("old/config.json").read_text())
+    Path("old/config.json").write_text(json.dumps({**old, "dataset": "some.npz"}))
+    begun(config, recipe, RunFolder("old"))  # as an earlier version had recorded it
+    assert RunFolder("old").config["dataset"] == "some.npz"
+    monkeypatch.chdir("elsewhere")
+    opened = open_run("../run")
+    assert opened.fingerprint == run.fingerprint
+    assert opened.provenance()["configuration"]["dataset"] == str(tmp_path / "some.npz")
+    begun(replace(config, dataset="../some.npz"), recipe, RunFolder("../run"))
+    Path("digits").mkdir()
+    assert begun(CONFIG, RECIPE, RunFolder("named")).config.dataset == "digits"
 
 
 def test_the_folder_of_another_run_is_refused(tmp_path: Path) -> None:
