@@ -180,18 +180,25 @@ def test_light_modules_import_no_torch(module: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["spaces"], ["benchmark", "query"]], ids=" ".join)
-def test_light_doors_answer_fast(words: list[str]) -> None:
+LIBRARIES = ["-c", "import jsonargparse, numpy, pyarrow.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("words", "most"), [(["--help"], 0.6), (["spaces"], 2.0), (["benchmark", "query"], 2.5)], ids=str
+)
+def test_light_doors_answer_fast(words: list[str], most: float) -> None:
+    """Against what importing the libraries for options and tables takes, .15 s on a fast machine, in turn with it."""
     if words[0] == "benchmark":
         from oneshot.benchmarks.table import find_table
 
         words = [*words, "nasbench201-digits", find_table("nasbench201-digits").strings[0], "--json"]
-    times = []
+    times: dict[str, list[float]] = {"ours": [], "libraries": []}
     for _ in range(5):
-        before = processor_seconds()
-        subprocess.run([sys.executable, "-m", "oneshot", *words], check=True, cwd=ROOT, capture_output=True)
-        times.append(processor_seconds() - before)
-    assert min(times) < 0.5
+        for name, command in (("ours", ["-m", "oneshot", *words]), ("libraries", LIBRARIES)):
+            before = processor_seconds()
+            subprocess.run([sys.executable, *command], check=True, cwd=ROOT, capture_output=True)
+            times[name].append(processor_seconds() - before)
+    assert min(times["ours"]) < most * min(times["libraries"]), times
 
 
 def processor_seconds() -> float:
