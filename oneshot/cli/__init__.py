@@ -45,8 +45,8 @@ example:
 """
 
 SPINS = "10000"
-"""How often an OpenMP thread looks for work before it sleeps. With GNU's 300,000 the demo trains 1.4 times slower beside
-two busy programs, and much slower beside more; on free cores these cost it nothing, and 1,000 a third."""
+"""How often an OpenMP thread looks for work before it sleeps. With GNU's 300,000 the demo trains 1.4 times slower
+beside two busy programs, and much slower beside more; on free cores these cost it nothing, and 1,000 a third."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
