@@ -173,10 +173,10 @@ X = torch.linspace(-2, 2, 3 * 16 * 16 * 4).view(4, 3, 16, 16)
 
 
 def of_derived_alone(net: nn.Module, method: EnTranNasDst, name: str, settings: dict[str, Any]) -> Tensor:
-    """The logits in float64 of a network that has the derived connections and nothing else, with the coefficients."""
+    """Logits, in the weights' type, of a network of the derived connections alone, with the coefficients."""
     arch = method.derive()
     space = method.space.only(arch)
-    alone = SKELETONS[name](**SMALL, **settings).make(space, 10).double()
+    alone = SKELETONS[name](**SMALL, **settings).make(space, 10).to(dtype := next(net.parameters()).dtype)
     coefficients, kept = method.coefficients(), []
     for q, options, names in zip(coefficients, method.space.site_options, space.site_options, strict=True):
         kept.append([options.index(option) for option in names])
@@ -191,7 +191,7 @@ def of_derived_alone(net: nn.Module, method: EnTranNasDst, name: str, settings: 
         chosen = [[coefficients[s][i] if is_engine else 1.0 for i in kept[s]] for s in sites]
         each.append(tuple(tuple(enumerate(weights)) for weights in chosen))
     alone.train(net.training)
-    return alone(X.double(), PerCell(each))
+    return alone(X.to(dtype), PerCell(each))
 
 
 def _in_whole(key: str, kept: list[list[int]], cell_sites: Any, alone: nn.Module) -> str:
@@ -227,11 +227,14 @@ def test_after_every_epoch_the_derived_network_alone_gives_the_same_logits(
         counts.append(training.epoch(epoch)["connections"])
         for mode in (True, False):
             net.train(mode)
-            with torch.no_grad():
-                whole = deepcopy(net).double()
-                alone = of_derived_alone(whole, method, name, settings)
-                searching = whole(X.double(), method.gates())
-            assert float((searching - alone).abs().max()) <= 1e-12 * max(1.0, float(searching.abs().max()))
+            # two channels in a bottleneck of one: BatchNorm makes 1e-5 of float32's rounding
+            exact = (torch.float64, 1e-12), *([] if "bottleneck" in settings else [(torch.float32, 1e-5)])
+            for dtype, most in exact:
+                with torch.no_grad():
+                    whole = deepcopy(net).to(dtype)
+                    alone = of_derived_alone(whole, method, name, settings)
+                    searching = whole(X.to(dtype), method.gates())
+                assert float((searching - alone).abs().max()) <= most * max(1.0, float(searching.abs().max()))
     everything = sum(len(alpha) for alpha in method.alphas)
     assert counts[-1] < everything
     assert counts == sorted(counts, reverse=True)
