@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oneshot.base.lookup import cache_folder
-from oneshot.base.settings import document, made, nearest
-from oneshot.cli.configuration import help_of, types_of, words_for
+from oneshot.base.settings import made, nearest
+from oneshot.cli.configuration import add_settings, words_for
 from oneshot.cli.opened import TOGETHER, Opened
 from oneshot.cli.options import Parser
 from oneshot.registry import EVALUATORS, SPACES, skeleton_of
@@ -36,32 +36,28 @@ def add_evaluator(to: Parser, argv: Sequence[str]) -> None:
     spaces = "whose networks, small unless its settings say otherwise; see `oneshot spaces`"
     group.add_argument("--space.name", type=str, default="", help=spaces)
     to.aliases |= {"--evaluator": "--evaluator.name", "--space": "--space.name"}
-    kinds = _kinds(given)
-    for part, (name, kind, defaults) in kinds.items():
-        group = to.add_argument_group(f"settings of {part} {name}")
-        for field in fields(kind):
-            text, default = help_of(kind).get(field.name, ""), document(defaults)[field.name]
-            group.add_argument(f"--{part}.{field.name}", type=types_of(kind)[field.name], default=default, help=text)
-    if kinds:
-        to.owner = partial(_owner, to, kinds)
+    settings = _chosen(given)
+    for part, defaults in settings.items():
+        add_settings(to, part, f"{part} {given[part]}", defaults)
+    if settings:
+        to.owner = partial(_owner, to, settings)
 
 
-def _kinds(given: Mapping[str, str]) -> dict[str, tuple[str, Any, Any]]:
-    """Name, type and defaults of the settings that are chosen."""
-    found: dict[str, tuple[str, Any, Any]] = {}
+def _chosen(given: Mapping[str, str]) -> dict[str, Any]:
+    """The settings, with their defaults, of what is chosen."""
+    found: dict[str, Any] = {}
     if name := given.get("evaluator"):
-        found["evaluator"] = name, EVALUATORS[name], EVALUATORS[name]()
+        found["evaluator"] = EVALUATORS[name]()
     if name := given.get("space"):
         from oneshot.evaluators.training_free.subject import small
 
-        kind = skeleton_of(name)
-        found["space"] = name, kind, kind(**small(name))
+        found["space"] = skeleton_of(name)(**small(name))
     return found
 
 
-def _owner(to: Parser, kinds: Mapping[str, tuple[str, Any, Any]], word: str) -> str:
+def _owner(to: Parser, settings: Mapping[str, Any], word: str) -> str:
     """The option that a setting's own name stands for."""
-    owners = [part for part, (_, kind, _) in kinds.items() if word in {field.name for field in fields(kind)}]
+    owners = [part for part, of in settings.items() if word in {field.name for field in fields(of)}]
     if len(owners) != 1:
         known = [option[2:] for option in to._option_string_actions if option.startswith("--")]
         several = f"; say which: {', '.join(f'--{part}.{word}' for part in owners)}" if owners else nearest(word, known)

@@ -11,13 +11,7 @@ from oneshot.cli.forecast import Forecast, advice
 from oneshot.runs.config import configured
 from oneshot.runs.presets import PRESETS, RETRAINING, SMALLER, retraining
 from oneshot.training.callbacks import Moment
-
-
-class Clock:
-    now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture

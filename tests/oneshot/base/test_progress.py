@@ -8,13 +8,7 @@ import pytest
 
 from oneshot.base import progress
 from oneshot.base.progress import Progress
-
-
-class Clock:
-    now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture
