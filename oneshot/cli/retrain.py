@@ -25,20 +25,20 @@ def main(argv: Sequence[str]) -> None:
     from oneshot.cli.configuration import add_configuration, configuration_of, words_for
     from oneshot.cli.tracking import add_trackers
     from oneshot.cli.train import trained
-    from oneshot.runs.presets import RETRAINING, retraining
+    from oneshot.runs.presets import RETRAINING, retraining, usual_retraining
 
     told = words_for(argv, ("space", "init_from", "init-from", "data-dir", "data_dir", "accept-data", "accept_data"))
     what = _first(argv)
     space, arch, given = _architecture(what, told) if what else (None, "", {})
-    default = "darts-cifar"
+    named = space.name if space else "darts"
 
     def values(name: str) -> dict[str, Any]:
-        return {**retraining(name, space.name if space else "nasbench201"), **given}
+        return {**retraining(name, named), **given}
 
     to = parser("retrain", __doc__ or "", EXAMPLE)
     to.add_argument("architecture", type=str, help="its string, or a run folder that has found one")
     to.add_argument("--out", type=Path, required=True, help="run folder, new or to be continued")
-    add_configuration(to, argv, default, ("space", "method"), NOT_CHOSEN, RETRAINING, values)
+    add_configuration(to, argv, usual_retraining(named), ("space", "method"), NOT_CHOSEN, RETRAINING, values)
     add_trackers(to, argv)
     add_accept_data(to)
     add_machine(to)

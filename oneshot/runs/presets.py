@@ -200,6 +200,12 @@ def retraining(name: str, space: str) -> dict[str, Any]:
     return {"space": space, **values}
 
 
+def usual_retraining(space: str) -> str:
+    """The preset of one architecture's network unless another is named: DARTS's, where networks have all it asks of them."""
+    own = {f.name for f in fields(settings_type("space", space))}
+    return "darts-cifar" if own >= {"auxiliary", "drop_path"} else "nasbench201"
+
+
 def preset(name: str) -> tuple[Config, Recipe]:
     """The configuration of that name; ValueError lists the names."""
     return configured(preset_values(name))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from oneshot.evaluators.standalone import Standalone
@@ -17,12 +19,14 @@ from oneshot.cli import main
 from oneshot.export.extract import extract
 from oneshot.gates import fixed
 from oneshot.registry import SPACES
-from oneshot.runs.config import Config, configured, document, read
+from oneshot.runs.config import Chosen, Config, configured, document, read
 from oneshot.runs.folder import RunFolder, recorded
 from oneshot.runs.inherit import initialise
+from oneshot.runs.network import network
 from oneshot.runs.outcome import outcome
-from oneshot.runs.presets import RETRAINING, retraining
+from oneshot.runs.presets import RETRAINING, retraining, usual_retraining
 from oneshot.runs.run import build, open_run
+from oneshot.samplers.uniform import Uniform
 from oneshot.training.callbacks import OnEpoch
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
@@ -71,6 +75,17 @@ def test_it_is_an_ordinary_run_that_was_tested_once(retrained: Path, capsys: pyt
     assert run_of(f"retrain '{ARCH}' --preset nasbench201 {SMALL} --out {retrained}") == 0
     assert (retrained / "test.json").read_bytes() == written
     assert "looked at once" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_every_space_has_a_preset_that_its_networks_can_carry(name: str) -> None:
+    config, recipe = configured(retraining(usual_retraining(name), name))
+    sizes = {
+        f.name: 1 if f.name == "cells" else 8 for f in fields(config.space.kind) if f.name in ("channels", "cells")
+    }
+    small, space = replace(config, space=Chosen(name, sizes, part="space")), SPACES[name]
+    (arch,) = Uniform(space).draw(1, np.random.default_rng(0))
+    assert list(network(small, 10, arch, recipe).parameters())
 
 
 def test_there_is_nothing_to_search(retrained: Path, capsys: pytest.CaptureFixture[str]) -> None:
