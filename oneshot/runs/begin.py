@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -32,12 +34,14 @@ def begun(
     is of another configuration, or of other data, unless that is accepted; and before a first epoch where images
     cannot be read.
     """
-    config = replace(config, dataset=absolute(config.dataset, data_dir))
+    paths = {"dataset": partial(absolute, data_dir=data_dir), "init_from": _absolute}
+    config = replace(config, **{name: of(getattr(config, name)) for name, of in paths.items()})
     if folder.is_begun:
         config = continued(config, folder.config)
-        before = folder.config.get("dataset")
-        if isinstance(before, str) and absolute(before, data_dir) == config.dataset:  # as earlier versions had it
-            config = replace(config, dataset=before)
+        for name, of in paths.items():
+            before = folder.config.get(name)
+            if isinstance(before, str) and of(before) == getattr(config, name):  # as earlier versions had it
+                config = replace(config, **{name: before})
     run = build(config, recipe, data_dir, device).kept_in(folder)
     if run.commit is None:
         initialise(run)
@@ -45,6 +49,10 @@ def begun(
         _record(run, folder, accept_data)
     distributed.barrier()
     return run
+
+
+def _absolute(folder: str) -> str:
+    return folder and os.path.abspath(folder)
 
 
 def _record(run: Run, folder: RunFolder, accept_data: bool) -> None:

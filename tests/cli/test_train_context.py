@@ -52,9 +52,12 @@ def test_train_and_predict(options: str, tmp_path: Path, capsys: pytest.CaptureF
         assert document["protocol"]["configuration"]["context"] == config["context"]
 
 
-def test_init_from(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_init_from(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tmp_path / "bias"
-    assert oneshot(f"train {TINY} --context bias --init-from {base} --out {run}") == 0
+    monkeypatch.chdir(base.parent)
+    assert oneshot(f"train {TINY} --context bias --init-from {base.name} --out {run}") == 0
     assert json.loads((run / "config.json").read_text())["init_from"] == str(base)
     assert oneshot(f"train {TINY} --context bias --init-from {base} --out {run}") == 0  # finished: nothing to do
     fails(
