@@ -122,10 +122,10 @@ class Muon(torch.optim.Optimizer):
         for p in params:
             moved = self._moved(p)
             shapes.setdefault(moved.shape, []).append((p, moved))
-        for shape, members in shapes.items():
-            wanted = torch.stack([moved.flatten(1) for _, moved in members])
-            scale = -group["lr"] * max(1.0, wanted.shape[1] / wanted.shape[2]) ** 0.5
-            for (p, _), direction in zip(members, orthogonalised(wanted), strict=True):
+        wanted = [torch.stack([moved.flatten(1) for _, moved in members]) for members in shapes.values()]
+        for (shape, members), directions in zip(shapes.items(), orthogonalised(*wanted), strict=True):
+            scale = -group["lr"] * max(1.0, directions.shape[1] / directions.shape[2]) ** 0.5
+            for (p, _), direction in zip(members, directions, strict=True):
                 for box in self.corners.boxes(p):
                     p[box].mul_(1 - group["lr"] * group["weight_decay"]).add_(direction.view(shape)[box], alpha=scale)
 
@@ -173,20 +173,32 @@ class Muon(torch.optim.Optimizer):
         return state[key]
 
 
-def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
-    """[n, rows, columns] with all singular values moved near 1, by a quintic Newton-Schulz iteration.
+def orthogonalised(*stacks: Tensor, steps: int = 5) -> list[Tensor]:
+    """Stacks of matrices [n, rows, columns] with all singular values moved near 1, by a quintic Newton-Schulz scheme.
 
-    Every step multiplies by a polynomial of the Gram matrix, so that only the small Gram matrices are iterated.
+    Every step multiplies by a polynomial of the Gram matrix, so that only the small Gram matrices are iterated, all of
+    one size together.
     """
-    if matrices.shape[1] > matrices.shape[2]:
-        return orthogonalised(matrices.mT, steps).mT
-    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    gram = x @ x.mT
-    identity = torch.eye(x.shape[1], dtype=x.dtype, device=x.device).expand_as(gram)
+    wide = [stack if stack.shape[1] <= stack.shape[2] else stack.mT for stack in stacks]
+    wide = [stack / (stack.norm(dim=(1, 2), keepdim=True) + 1e-7) for stack in wide]
+    sizes: dict[int, list[int]] = {}
+    for i, stack in enumerate(wide):
+        sizes.setdefault(stack.shape[1], []).append(i)
+    found = list(wide)
+    for group in sizes.values():
+        products = _iterated(torch.cat([wide[i] @ wide[i].mT for i in group]), steps)
+        for i, product in zip(group, products.split([len(wide[i]) for i in group]), strict=True):
+            found[i] = product @ wide[i]
+    return [x if x.shape == stack.shape else x.mT for x, stack in zip(found, stacks, strict=True)]
+
+
+def _iterated(gram: Tensor, steps: int) -> Tensor:
+    """The polynomials [n, rows, rows] of Gram matrices, by which the iteration multiplies."""
+    identity = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device).expand_as(gram)
     product = identity
     for step in range(steps):
         factor = torch.baddbmm(3.4445 * identity - 4.7750 * gram, gram, gram, alpha=2.0315)
-        product = factor @ product
+        product = factor if step == 0 else factor @ product
         if step + 1 < steps:
             gram = factor @ gram @ factor
-    return product @ x
+    return product
