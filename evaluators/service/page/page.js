@@ -14,7 +14,7 @@ import { costName, costText, number, ordinal, points, predicted, share, unit, va
 const $ = (id) => document.getElementById(id);
 const QUIET = 120; // milliseconds without a further choice before the service is asked
 const LISTED = 10, CHANGES = 3, ENOUGH = 3;
-let space, trained, measured, view, indices, known = 0, record = null, described = null, kept = null, compared = null, costs = null, pending = null, timer = 0;
+let space, trained, measured, view, indices, known = 0, record = null, described = null, kept = null, compared = null, costs = null, advised = [], pending = null, timer = 0;
 let quantity = null; // what is predicted, where it is no accuracy
 
 function say(text, error = false) {
@@ -81,8 +81,10 @@ function about() {
 function rank() {
   const part = share(record, known);
   $("rank").textContent = ordinal(record.rank);
-  $("of").textContent = `of ${number(known)} known`;
+  $("of").textContent = `of ${number(known)} known by ${quantity ?? "accuracy"}`;
   $("better").textContent = record.rank === 1 ? "Nothing that is known is predicted to be better." : `Predicted to be better than ${part}% of the others.`;
+  const place = advised.findIndex((row) => row.arch === record.arch), said = place < 0 ? "" : advice(advised[place]);
+  $("place").textContent = said && `${ordinal(place + 1)} of those recommended: ${said}.`;
   standing($("standing"), record, Math.max(known, 2));
 }
 
@@ -90,6 +92,7 @@ async function knowledge() {
   const quiet = (path) => ask(path).catch((error) => error);
   const [best, costing] = await Promise.all([ask(`/v1/ranking?limit=${LISTED}`), quiet("/v1/costs")]);
   known = best.known;
+  advised = best.predictions;
   const parts = Object.keys(best.predictions[0]?.parts ?? {}).map((name) => name.replaceAll("_", " "));
   $("advice").textContent = parts.length > 1 ? `By the ranks of ${parts.join(" and ")} averaged.` : `By ${quantity ?? "accuracy"}.`;
   about();
@@ -110,7 +113,7 @@ async function knowledge() {
 // What a recommendation is made of: percent of the known that are below.
 function advice(row) {
   const parts = Object.entries(row.parts).map(([name, part]) => `${name.replaceAll("_", " ")} ${part.toFixed(1)}`);
-  return row.recommended === null ? "" : `above ${row.recommended.toFixed(1)} % of the known: ${parts.join(", ")}`;
+  return row.recommended === null ? "" : `above ${row.recommended.toFixed(1)}% of the known: ${parts.join(", ")}`;
 }
 
 function listed(row, drawn, place) {

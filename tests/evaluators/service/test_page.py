@@ -117,12 +117,15 @@ def test_it_starts_with_the_best_known(url: str, opened: Any) -> None:
     best = accuracies[advise(ALL, ARCHS[:60], accuracies).order[0]]
     assert page.inner_text("#accuracy") == f"{best:.2f}"
     rank = int((accuracies > best).sum()) + 1
-    assert page.inner_text(".big").endswith(" of 60 known")
+    assert page.inner_text(".big").endswith(" of 60 known by accuracy")
     assert page.inner_text("#rank").startswith(str(rank))
     page.wait_for_selector("#best-list li")
     assert "live parameters" in page.locator("#best-list li:first-child button").get_attribute("title")
     assert page.locator("#best-list li").count() == 10
     assert page.locator("#best-list [aria-current]").count() == 1
+    assert page.inner_text("#place").startswith("1st of those recommended: above ")
+    page.click("#best-list li:nth-child(2) button")
+    page.wait_for_function("document.getElementById('place').textContent.startsWith('2nd of those recommended')")
     page.wait_for_selector("#scatter .chosen")
     assert page.locator("#scatter .point").count() >= 50
     assert re.search(r"Kendall's tau -?0\.\d+ as recommended, -?0\.\d+ alone", page.inner_text("#scatter-note"))
@@ -209,7 +212,7 @@ def test_the_rank_comes_first(url: str, opened: Any) -> None:
         rank = known.index(accuracy(ARCHS[i])) + 1
         ends = {1: "st", 2: "nd", 3: "rd"}
         ordinal = f"{rank}{'th' if rank in (11, 12, 13) else ends.get(rank % 10, 'th')}"
-        assert page.inner_text(".big") == f"{ordinal} of 60 known"
+        assert page.inner_text(".big") == f"{ordinal} of 60 known by accuracy"
         lower = sum(other < accuracy(ARCHS[i]) for other in known)
         assert f"better than {100 * lower // 59}% of the others" in page.inner_text("#better")
         facts = page.inner_text("#facts")
