@@ -28,8 +28,9 @@ def text(outputs: list[Any]) -> str:
     return "".join(output.get("text", "") + output.get("data", {}).get("text/html", "") for output in outputs)
 
 
-def test_improvement(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_improvement(monkeypatch: pytest.MonkeyPatch, a_sixth: Path) -> None:
     monkeypatch.setenv("ONESHOT_NOTEBOOK_EPOCHS", "2")
+    monkeypatch.setenv("ONESHOT_NOTEBOOK_TABLE", str(a_sixth))
     outputs = executed("improvement")
     assert figures(outputs) == 5
     assert "tau of each seed" in text(outputs)

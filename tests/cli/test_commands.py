@@ -337,7 +337,10 @@ def test_benchmark_create(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     fails(capsys, command + " --workers 0", "--workers must be at least 1")
 
 
-def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, a_sixth: Path
+) -> None:
+    monkeypatch.setattr("oneshot.benchmarks.table.SHIPPED", a_sixth.parent)
     assert oneshot(f"demo --epochs 2 --out {tmp_path / 'demo'}") == 0
     out = capsys.readouterr().out
     assert [line.split()[2] for line in out.splitlines() if line.startswith("$ ")] == ["train", "predict", "score"]
