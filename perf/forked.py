@@ -111,8 +111,8 @@ def _warm() -> tuple[socket.socket, subprocess.Popen[bytes]]:
 def import_everything() -> None:
     """Whatever a command imports; this starts no thread."""
     libraries = "tensorboard.summary.writer.record_writer pandas pyarrow.parquet pyarrow.csv scipy.stats"
-    libraries += " matplotlib.figure matplotlib.backends.backend_agg sklearn.datasets PIL.Image uvicorn torchvision.transforms.v2"
-    libraries += " pymoo.algorithms.moo.nsga2 torch.distributed"
+    libraries += " matplotlib.figure matplotlib.backends.backend_agg sklearn.datasets PIL.Image uvicorn"
+    libraries += " torchvision.transforms.v2 pymoo.algorithms.moo.nsga2 torch.distributed"
     for name in libraries.split():
         importlib.import_module(name)
     for package in ("oneshot", "oneshot.benchmarks", "oneshot.evaluators"):
