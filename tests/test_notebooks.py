@@ -36,7 +36,8 @@ def test_improvement(monkeypatch: pytest.MonkeyPatch, a_sixth: Path) -> None:
     assert "tau of each seed" in text(outputs)
 
 
-def test_inter_choice(real_data: Path) -> None:
+def test_inter_choice(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONESHOT_NOTEBOOK_BOOTSTRAPS", "100")
     outputs = executed("inter_choice")
     spaces = ("conv, 64", "no-zero, 1000")
     assert figures(outputs) == 2 * len(spaces)
