@@ -25,9 +25,10 @@ SMALL = (
 TOGETHER = """
 import contextlib, io, json, sys
 from oneshot.cli import main
+from oneshot.registry import registered_for_a_while
 said = []
 for words in json.loads(sys.argv[1]):
-    with contextlib.redirect_stdout(io.StringIO()) as out:
+    with registered_for_a_while(), contextlib.redirect_stdout(io.StringIO()) as out:
         assert main(words) == 0, words
     said.append(out.getvalue())
 print(json.dumps(said))
@@ -48,7 +49,7 @@ def oneshot(*words: str | Path, fresh: bool = False, **environment: str) -> subp
 
 
 def fresh(*commands: Sequence[str | Path]) -> list[str]:
-    """What each command says, all of them in one process that imports everything itself."""
+    """What each command says, all of them in one process that imports everything itself; each loads its plugins."""
     words = json.dumps([[str(word) for word in command] for command in commands])
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     found = subprocess.run(
