@@ -112,7 +112,7 @@ def import_everything() -> None:
     """Whatever a command imports; this starts no thread."""
     libraries = "tensorboard.summary.writer.record_writer pandas pyarrow.parquet pyarrow.csv scipy.stats"
     libraries += " matplotlib.figure matplotlib.backends.backend_agg sklearn.datasets PIL.Image uvicorn"
-    libraries += " pymoo.algorithms.moo.nsga2 torch.distributed"
+    libraries += " torchvision.transforms.v2 pymoo.algorithms.moo.nsga2 torch.distributed"
     for name in libraries.split():
         importlib.import_module(name)
     for package in ("oneshot", "oneshot.benchmarks", "oneshot.evaluators"):

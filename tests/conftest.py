@@ -15,8 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 import pytest
 import torch
+from oneshot.benchmarks.table import SHIPPED
 from torch import Tensor
 
 from oneshot.data.load import load
@@ -53,6 +55,15 @@ def cifar_few(real_data: Path) -> tuple[Images, Images]:
     """32 training and 32 validation images of CIFAR-10."""
     train, valid = load("cifar10", real_data).split("half")
     return train.subset(slice(0, 32)), valid.subset(slice(0, 32))
+
+
+@pytest.fixture(scope="session")
+def a_sixth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every sixth architecture of the table that ships, in a file of the same name."""
+    table = pq.read_table(SHIPPED / "nasbench201-digits.parquet")
+    path = tmp_path_factory.mktemp("tables") / "nasbench201-digits.parquet"
+    pq.write_table(table.take([*range(0, len(table), 6)]), path)
+    return path
 
 
 @pytest.fixture

@@ -20,7 +20,12 @@ from tests import test_readme
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-FEWER = {"own-search-space.md": {"--epochs 30": "--epochs 2", "--epochs 10": "--epochs 1", "--sample 16": "--sample 5"}}
+FEWER = {
+    "own-search-space.md": {"--epochs 30": "--epochs 2", "--epochs 10": "--epochs 1", "--sample 16": "--sample 5"},
+    "methods.md": {"--batch-size 128": "--batch-size 324", "--batch-size 64": "--batch-size 324"},
+    "export.md": {"--epochs 4": "--epochs 2", "--batch-size 64": "--batch-size 216", "--rounds 20": "--rounds 5"},
+    "own-data.md": {"--batch-size 64": "--batch-size 216", "--batch-size 40": "--batch-size 80"},
+}
 """What is made smaller so that the tests are fast; each must be there."""
 
 WRITTEN = ("commands.md", "examples.md")

@@ -28,14 +28,16 @@ def text(outputs: list[Any]) -> str:
     return "".join(output.get("text", "") + output.get("data", {}).get("text/html", "") for output in outputs)
 
 
-def test_improvement(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_improvement(monkeypatch: pytest.MonkeyPatch, a_sixth: Path) -> None:
     monkeypatch.setenv("ONESHOT_NOTEBOOK_EPOCHS", "2")
+    monkeypatch.setenv("ONESHOT_NOTEBOOK_TABLE", str(a_sixth))
     outputs = executed("improvement")
     assert figures(outputs) == 5
     assert "tau of each seed" in text(outputs)
 
 
-def test_inter_choice(real_data: Path) -> None:
+def test_inter_choice(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONESHOT_NOTEBOOK_BOOTSTRAPS", "100")
     outputs = executed("inter_choice")
     spaces = ("conv, 64", "no-zero, 1000")
     assert figures(outputs) == 2 * len(spaces)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,18 @@ SMALL = (
     "--dataset", "digits", "--split", "half", "--epochs", "1", "--batch-size", "108", "--shift", "0", "--flip", "false",
 )  # fmt: skip
 
+TOGETHER = """
+import contextlib, io, json, sys
+from oneshot.cli import main
+from oneshot.registry import registered_for_a_while
+said = []
+for words in json.loads(sys.argv[1]):
+    with registered_for_a_while(), contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main(words) == 0, words
+    said.append(out.getvalue())
+print(json.dumps(said))
+"""
+
 SPACE = """
 from oneshot.spaces.sequential import sequential
 space = sequential("mine", ("a", "b"), 2)
@@ -34,6 +46,17 @@ def oneshot(*words: str | Path, fresh: bool = False, **environment: str) -> subp
     if not fresh:
         return forked.run(command, ROOT, env, timeout=240)
     return subprocess.run([sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
+
+
+def fresh(*commands: Sequence[str | Path]) -> list[str]:
+    """What each command says, all of them in one process that imports everything itself; each loads its plugins."""
+    words = json.dumps([[str(word) for word in command] for command in commands])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    found = subprocess.run(
+        [sys.executable, "-c", TOGETHER, words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert found.returncode == 0, found.stderr
+    return json.loads(found.stdout.splitlines()[-1])
 
 
 def done(*words: str | Path, fresh: bool = False, **environment: str) -> str:
@@ -85,19 +108,21 @@ def test_a_chain_is_one_file_of_45_lines() -> None:
 def test_every_command_takes_it(run: Path, tmp_path: Path) -> None:
     plugin = ("--plugin", CHAIN)
     assert "digits-chain" in done("spaces", *plugin)
-    predicted = json.loads(done("predict", run, *plugin, "conv3-skip-k3e2", "skip-skip-skip", "--json", fresh=True))
-    assert [row["arch"] for row in predicted["predictions"]] == ["conv3-skip-k3e2", "skip-skip-skip"]
     evolved = ("--algorithm", "nsga2", "--population", "4", "--generations", "2")
-    front = done("search", run, *plugin, *evolved, "--json", fresh=True)
+    table, file = tmp_path / "t.parquet", tmp_path / "p.parquet"
+    made = ("--space", "digits-chain", *SMALL, "--sample", "4", "--seeds", "0", "1", "--workers", "2")
+    predicted, front, _, _, scored = fresh(
+        ("predict", run, *plugin, "conv3-skip-k3e2", "skip-skip-skip", "--json"),
+        ("search", run, *plugin, *evolved, "--json"),
+        ("benchmark", "create", table, *plugin, *made),
+        ("predict", run, f"--plugin={CHAIN}", "--from", table, "--out", file),
+        ("score", file, *plugin, "--benchmark", table, "--json"),
+    )
+    rows = json.loads(predicted)["predictions"]
+    assert [row["arch"] for row in rows] == ["conv3-skip-k3e2", "skip-skip-skip"]
     assert json.loads(front)["front"][0]["params"] > 0
-    table = tmp_path / "t.parquet"
-    done(
-        "benchmark", "create", table, *plugin, "--space", "digits-chain", *SMALL, "--sample", "4", "--seeds", "0", "1",
-        "--workers", "2", fresh=True,
-    )  # fmt: skip
     assert "4 architectures of digits-chain" in done("benchmark", "show", table, *plugin)
-    done("predict", run, f"--plugin={CHAIN}", "--from", table, "--out", tmp_path / "p.parquet")
-    report = json.loads(done("score", tmp_path / "p.parquet", *plugin, "--benchmark", table, "--json", fresh=True))
+    report = json.loads(scored)
     alike = report["protocol"].get("same_ranking", {})
     assert {"parameters", "multiply_adds"} <= {*report["baselines"], *(n for names in alike.values() for n in names)}
     arch = "conv3-skip-k3e2"

@@ -6,6 +6,7 @@ and `test_labels` [N] or [N, 1] integers of any type. `val_images` and `val_labe
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,15 +36,26 @@ def save(path: Path, arrays: dict[str, np.ndarray]) -> Path:
 
 def digits() -> dict[str, np.ndarray]:
     """The 1,797 digits of scikit-learn as 8x8 images with three equal channels: 1,297 to train on, 500 to test."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    grey = np.round(digits.images * (255 / 16)).astype(np.uint8)  # pyright: ignore[reportAttributeAccessIssue]
-    labels = digits.target.astype(np.uint8)  # pyright: ignore[reportAttributeAccessIssue]
+    table = _table_of_digits()
+    grey = np.round(table[:, :64].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    labels = table[:, 64].astype(np.uint8)
     images = np.repeat(grey[..., None], 3, axis=3)
     order = np.random.default_rng(0).permutation(len(labels))
     train, test = order[500:], order[:500]
     return dict(zip(KEYS, (images[train], labels[train], images[test], labels[test]), strict=True))
+
+
+def _table_of_digits() -> np.ndarray:
+    """[1797, 65], pixels and the label: read from scikit-learn's file, for importing scikit-learn takes seconds."""
+    installed = importlib.util.find_spec("sklearn")
+    if installed is not None and installed.origin is not None:
+        path = Path(installed.origin).parent / "datasets" / "data" / "digits.csv.gz"
+        if path.is_file():
+            return np.loadtxt(path, delimiter=",")
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    return np.column_stack([pixels, labels])  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

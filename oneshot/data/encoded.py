@@ -21,7 +21,6 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
-from torchvision.transforms import InterpolationMode, v2
 
 from oneshot.data.augmentation import Augmentation
 from oneshot.data.decoding import Place, decoded, unreadable
@@ -220,6 +219,8 @@ class CentreView:
     """The shorter side resized, the centre cut out; an image that has the size already stays as it is."""
 
     def __init__(self, size: int) -> None:
+        from torchvision.transforms import v2  # takes seconds, and most data sets need none of it
+
         self.size = size
         self.cut = v2.Compose([v2.Resize(round(size / CROP_SHARE)), v2.CenterCrop(size)])
 
@@ -231,6 +232,8 @@ def _view(size: int, augmentation: Augmentation | None) -> View:
     """From a decoded image to one of the given size; without augmentation what is validated."""
     if augmentation is None:
         return CentreView(size)
+    from torchvision.transforms import InterpolationMode, v2
+
     names = ("bilinear", "bicubic") if augmentation.interpolation == "random" else (augmentation.interpolation,)
     crop = partial(v2.RandomResizedCrop, size, (augmentation.crop_scale, 1.0), (3 / 4, 4 / 3))
     crops = [crop(InterpolationMode(name)) for name in names]

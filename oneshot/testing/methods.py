@@ -102,11 +102,10 @@ class MethodContract:
         whole = self.run(name)
         self.trained(whole)
         epochs = Course.of(whole.method.phases(self.recipe)).epochs
+        before = self.training(self.run(name))
         for stop in range(1, epochs):
-            first, second = self.run(name), self.run(name)
-            before = self.training(first)
-            for epoch in range(stop):
-                one_epoch(before, epoch)
+            one_epoch(before, stop - 1)
+            second = self.run(name)
             after = self.training(second)
             after.load({key: value.clone() for key, value in before.state().items()}, stop)
             for epoch in range(stop, epochs):

@@ -39,14 +39,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_predictions_are_the_local_ones(cluster: Cluster, run: Path, tmp_path: Path) -> None:
-    ask = f"predict {run} --sample 12 --threads 1 --store {tmp_path}/{{0}}.sqlite --out {tmp_path}/{{0}}.json"
-    assert main(ask.format("here").split()) == 0
-    assert main([*ask.format("there").split(), "--cluster", "local", "--workers", "2", "--together", "4"]) == 0
-    here, there = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("here", "there"))
-    assert here == there
-
-
 @pytest.fixture
 def lent(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Makes commands use actors that are there, which saves their start; what they asked for."""
@@ -60,8 +52,18 @@ def lent(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, .
     return asked
 
 
+def test_predictions_are_the_local_ones(lent: list[tuple[Any, ...]], run: Path, tmp_path: Path) -> None:
+    ask = f"predict {run} --sample 12 --batch-norm ema-2 --threads 1 --store {tmp_path}/{{0}}.sqlite"
+    ask += f" --out {tmp_path}/{{0}}.json"
+    assert main(ask.format("here").split()) == 0
+    assert main([*ask.format("there").split(), "--cluster", "local", "--workers", "2", "--together", "4"]) == 0
+    assert lent == [("local", 2, 1, "auto")]
+    here, there = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("here", "there"))
+    assert here == there
+
+
 def test_a_search_finds_the_same(lent: list[tuple[Any, ...]], run: Path, tmp_path: Path) -> None:
-    ask = f"search {run} --algorithm random --population 6 --generations 2 --images 64 --threads 1"
+    ask = f"search {run} --algorithm random --population 6 --generations 2 --images 64 --batch-norm ema-2 --threads 1"
     for name, more in (("here", []), ("there", ["--cluster", "local"])):
         out = ["--store", f"{tmp_path}/{name}.sqlite", "--out", f"{tmp_path}/{name}"]
         assert main([*ask.split(), *out, *more]) == 0

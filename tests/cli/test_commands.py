@@ -97,13 +97,13 @@ def test_predict_strings_samples_files_and_all(run: Path, tmp_path: Path, capsys
     capsys.readouterr()
 
 
-def test_score_own_and_foreign_predictions(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_score_own_and_foreign_predictions(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], a_sixth: Path
+) -> None:
     from oneshot.benchmarks.table import find_table
 
     table = find_table("nasbench201-digits")
-    assert (
-        oneshot(f"predict {run} --from {table.path} --images 50 --batch-norm batch --out {tmp_path / 'p.parquet'}") == 0
-    )
+    assert oneshot(f"predict {run} --from {a_sixth} --images 50 --batch-norm batch --out {tmp_path / 'p.parquet'}") == 0
     capsys.readouterr()
     assert (
         oneshot(f"score {tmp_path / 'p.parquet'} --benchmark nasbench201-digits --json --out {tmp_path / 'report'}")
@@ -337,7 +337,10 @@ def test_benchmark_create(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     fails(capsys, command + " --workers 0", "--workers must be at least 1")
 
 
-def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, a_sixth: Path
+) -> None:
+    monkeypatch.setattr("oneshot.benchmarks.table.SHIPPED", a_sixth.parent)
     assert oneshot(f"demo --epochs 2 --out {tmp_path / 'demo'}") == 0
     out = capsys.readouterr().out
     assert [line.split()[2] for line in out.splitlines() if line.startswith("$ ")] == ["train", "predict", "score"]
@@ -361,7 +364,7 @@ def test_predict_top(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     """The rows of the full evaluation, from a race and then from the file."""
 
     def predicted(options: str, store: str) -> dict:
-        where = f"--sample 20 --batch-norm ema-2 --batch-size 32 --store {tmp_path / store} --json"
+        where = f"--sample 20 --batch-norm ema-2 --batch-size 64 --store {tmp_path / store} --json"
         assert oneshot(f"predict {run} {where} {options}") == 0
         return json.loads(capsys.readouterr().out)
 
@@ -371,7 +374,7 @@ def test_predict_top(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert raced["predictions"] == best
     told = raced["protocol"].pop("race")
     assert (told["top"], told["of"], told["confidence"]) == (3, 20, 0.9)
-    assert told["rounds"][0] == {"images": 32, "architectures": 20}
+    assert told["rounds"][0] == {"images": 64, "architectures": 20}
     assert sum(part["images"] for part in told["rounds"]) == best[0]["images"]
     assert raced["protocol"] == whole["protocol"]
     advised = [row["arch"] for row in whole["recommended"]["ranking"]]

@@ -73,13 +73,14 @@ def test_a_supernet_is_searched_from_given_architectures(
     given = find_table("nasbench201-digits").strings[:4]
     (tmp_path / "start.txt").write_text("\n".join(given) + "\n")
     words = f"search {run} {SMALL} --population 4 --mutations 2 --crossovers 2 --generations 2 --images 50 --json"
+    words += " --batch-norm ema-2"
     assert oneshot(f"{words} --start {tmp_path / 'start.txt'} --out {tmp_path / 'found'}") == 0
     document = json.loads(capsys.readouterr().out)
     found = pd.read_parquet(tmp_path / "found" / "candidates.parquet")
     assert sorted(found["arch"][:4]) == sorted(given)
     assert document["settings"]["evaluator"]["evaluator"] == "supernet"
     assert document["settings"]["costs"]["network"] == {"channels": 2, "cells": 1, "classes": 10, "image_size": 8}
-    assert oneshot(f"predict {run} '{found['arch'][7]}' --images 50 --json") == 0
+    assert oneshot(f"predict {run} '{found['arch'][7]}' --images 50 --batch-norm ema-2 --json") == 0
     alone = json.loads(capsys.readouterr().out)["predictions"][0]["accuracy"]
     assert alone == found["accuracy"][7]
     assert oneshot(f"{words} --start balanced --channels 16") == 0
@@ -100,7 +101,7 @@ def test_a_stopped_search_continues(run: Path, tmp_path: Path) -> None:
 
     def words(name: str, store: str) -> str:
         return (
-            f"search {run} --algorithm evolution {SMALL} --generations 6 --threads 1 "
+            f"search {run} --algorithm evolution {SMALL} --generations 6 --threads 1 --batch-norm ema-2 "
             f"--out {tmp_path / name} --store {tmp_path / store}"
         )
 

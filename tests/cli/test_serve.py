@@ -70,7 +70,7 @@ def kept(store: Path) -> dict[str, float]:
 
 def test_kill_9_loses_nothing_answered(run: Path, tmp_path: Path) -> None:
     store, answered = tmp_path / "p.sqlite", dict[str, float]()
-    with serving(run, f"--store {store} --batch 4") as (process, url):
+    with serving(run, f"--store {store} --batch 4 --batch-norm ema-2") as (process, url):
         enough = threading.Event()
 
         def client(some: list) -> None:
@@ -92,13 +92,13 @@ def test_kill_9_loses_nothing_answered(run: Path, tmp_path: Path) -> None:
             thread.join(60)
     assert 20 <= len(answered) < len(ARCHS)
     assert answered.items() <= kept(store).items()
-    with serving(run, f"--store {store}") as (_, url):
+    with serving(run, f"--store {store} --batch-norm ema-2") as (_, url):
         assert ask(f"{url}/v1/model")["known"] == len(kept(store))
 
 
 def test_sigterm_finishes_what_is_in_flight(run: Path, tmp_path: Path) -> None:
     found: list[Any] = []
-    with serving(run, f"--store {tmp_path / 'p.sqlite'} --batch 8") as (process, url):
+    with serving(run, f"--store {tmp_path / 'p.sqlite'} --batch 8 --batch-norm ema-2") as (process, url):
         content = {"architectures": ARCHS[:80]}
         thread = threading.Thread(target=lambda: found.append(ask(f"{url}/v1/predictions", content)))
         thread.start()
@@ -118,7 +118,7 @@ def test_a_service_is_searched_and_scored_like_a_run(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = "--algorithm random --population 6 --generations 1 --json"
-    with serving(run, f"--benchmark nasbench201-digits --store {tmp_path / 'p.sqlite'}") as (_, url):
+    with serving(run, f"--benchmark nasbench201-digits --batch-norm ema-2 --store {tmp_path / 'p.sqlite'}") as (_, url):
         assert oneshot(f"search {url} {words} --out {tmp_path / 'remote'}") == 0
         remote = json.loads(capsys.readouterr().out)
         table = [ALL.parse(text) for text in _digits()[:30]]
@@ -130,11 +130,11 @@ def test_a_service_is_searched_and_scored_like_a_run(
             fails(capsys, f"search {url} {option}", f"{option.split()[0]} is for a run folder")
         assert oneshot(f"search {url} {words} --store {tmp_path / 'here.sqlite'}") == 0
         capsys.readouterr()
-    assert oneshot(f"search {run} {words} --out {tmp_path / 'local'}") == 0
+    assert oneshot(f"search {run} {words} --batch-norm ema-2 --out {tmp_path / 'local'}") == 0
     local = json.loads(capsys.readouterr().out)
     assert remote["settings"]["evaluator"] == local["settings"]["evaluator"]
     assert remote["settings"]["costs"] == local["settings"]["costs"]
-    assert oneshot(f"predict {run} --sample 5 --out {tmp_path / 'read.json'}") == 0
+    assert oneshot(f"predict {run} --sample 5 --batch-norm ema-2 --out {tmp_path / 'read.json'}") == 0
     assert (tmp_path / "asked.json").read_text() == (tmp_path / "read.json").read_text()
     capsys.readouterr()
     frames = [pd.read_parquet(tmp_path / name / "candidates.parquet") for name in ("remote", "local")]

@@ -87,7 +87,7 @@ def test_training(tmp_path: Path) -> None:
 def test_predicting(tmp_path: Path) -> None:
     run, store = tmp_path / "run", tmp_path / "run" / "predictions.sqlite"
     assert main(TRAIN.format(epochs=1, out=run).split()) == 0
-    ask = f"predict {run} --sample 32 --together 4 --threads 1 --out {{out}}"
+    ask = f"predict {run} --sample 32 --together 4 --batch-norm ema-2 --threads 1 --out {{out}}"
 
     for least, sign in ((4, signal.SIGKILL), (16, signal.SIGINT)):
         stop_when(ask.format(out=tmp_path / "cut.parquet"), lambda least=least: count(store) >= least, sign)

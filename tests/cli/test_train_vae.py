@@ -14,9 +14,9 @@ from oneshot.cli.bar import _round
 from tests.cli.test_commands import fails, oneshot
 from tests.cli.test_stops import finish, lines, stop_when
 
-VAE = "--sampler vae --sampler.every 2 --samples 20 --iterations 20 --increment 0.2"
+VAE = "--sampler vae --sampler.every 2 --samples 10 --keep 0.8 --iterations 20 --increment 0.2"
 TRAIN = f"train --preset demo --channels 2 --batch-size 324 --threads 1 {VAE}"
-SEARCH = "--population 8 --generations 2 --mutations 2 --crossovers 2 --top 4 --json --threads 1"
+SEARCH = "--population 8 --generations 2 --mutations 2 --crossovers 2 --top 4 --batch-norm ema-2 --json --threads 1"
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +47,13 @@ def test_a_line_a_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_killed_in_a_round_and_continued(tmp_path: Path) -> None:
     """At any instant: between rounds, and soon after the fourth epoch's metrics, where the next round is near."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert oneshot(f"{TRAIN} --epochs 8 --out {whole}") == 0
+    assert oneshot(f"{TRAIN} --epochs 6 --out {whole}") == 0
     for at in (3, 5):
-        stop_when(f"{TRAIN} --epochs 8 --out {cut}", lambda at=at: lines(cut / "metrics.jsonl") >= at, signal.SIGKILL)
-    finish(f"{TRAIN} --epochs 8 --out {cut}")
-    for name in ("state-8.safetensors", "vae.safetensors", "config.json"):
+        stop_when(f"{TRAIN} --epochs 6 --out {cut}", lambda at=at: lines(cut / "metrics.jsonl") >= at, signal.SIGKILL)
+    finish(f"{TRAIN} --epochs 6 --out {cut}")
+    for name in ("state-6.safetensors", "vae.safetensors", "config.json"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes(), name
-    assert lines(cut / "metrics.jsonl") == 8
+    assert lines(cut / "metrics.jsonl") == 6
 
 
 def test_a_search_begins_with_what_the_run_has_learned(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from oneshot.registry import CONTEXTS, FORMATS, OPERATIONS, SAMPLERS, SPACES, TR
 from oneshot.testing import ContextContract, FormatContract, OperationsContract, SamplerContract, TrackerContract
 
 MAKERS = {
-    name: (lambda space, name=name: SAMPLERS[name](**({"iterations": 5} if name == "vae" else {})).make(space))
+    name: (lambda space, name=name: SAMPLERS[name](**({"iterations": 5} if name.startswith("vae") else {})).make(space))
     for name in SAMPLERS
 }
 REFUSED = {

@@ -21,12 +21,19 @@ from oneshot.space import Arch, Space
 from oneshot.training.validation import score
 
 
-@torch.no_grad()
 def logits_of(
     net: nn.Module, space: Space, train: Images, valid: Images, mode: str, batch_size: int, arch: Arch
 ) -> torch.Tensor:
     """[N, classes] of the validation images, by PyTorch's own BatchNorm, on a copy of the network."""
-    norm, own, gates = NormMode.parse(mode), copy.deepcopy(net).eval(), fixed(space, arch)
+    return _logits(copy.deepcopy(net), space, train, valid, mode, batch_size, arch)
+
+
+@torch.no_grad()
+def _logits(
+    own: nn.Module, space: Space, train: Images, valid: Images, mode: str, batch_size: int, arch: Arch
+) -> torch.Tensor:
+    norm, gates = NormMode.parse(mode), fixed(space, arch)
+    own.eval()
     for layer in batch_norms(own):
         if norm.kind.startswith("reset"):
             layer.reset_running_stats()
@@ -43,9 +50,10 @@ def logits_of(
 def one_by_one(
     net: nn.Module, space: Space, train: Images, valid: Images, mode: str, batch_size: int, archs: Sequence[Arch]
 ) -> list[Prediction]:
-    found = []
+    found, own, state = [], copy.deepcopy(net), net.state_dict()
     for arch in archs:
-        logits = logits_of(net, space, train, valid, mode, batch_size, arch)
+        own.load_state_dict(state)
+        logits = _logits(own, space, train, valid, mode, batch_size, arch)
         correct = float((logits.argmax(1) == valid.labels).sum())
         loss = float(F.cross_entropy(logits, valid.labels))
         found.append(Prediction(100 * correct / len(valid), loss, len(valid)))

@@ -84,8 +84,8 @@ def net_and_space(request: pytest.FixtureRequest) -> tuple[Any, Space]:
 def test_equals_one_by_one(mode: str, net_and_space: tuple[Any, Space], few: Few) -> None:
     net, space = net_and_space
     archs = distinct(space, 6, np.random.default_rng(1))
-    got = SupernetEvaluator(net, space, *few, norm=mode, batch_size=16)(archs)
-    for mine, slow in zip(got.values, one_by_one(net, space, *few, mode, 16, archs), strict=True):
+    got = SupernetEvaluator(net, space, *few, norm=mode, batch_size=32)(archs)
+    for mine, slow in zip(got.values, one_by_one(net, space, *few, mode, 32, archs), strict=True):
         assert abs(mine.accuracy - slow.accuracy) <= 100 / 64 + 1e-9
         assert mine.loss == pytest.approx(slow.loss, rel=2e-4)
 
@@ -96,7 +96,7 @@ def test_memory_has_no_influence(mode: str, net_and_space: tuple[Any, Space], fe
     net, space = net_and_space
     archs = distinct(space, 6, np.random.default_rng(2))
     first, second = (
-        SupernetEvaluator(net, space, *few, norm=mode, batch_size=16, memory=mib, together=6)(archs).values
+        SupernetEvaluator(net, space, *few, norm=mode, batch_size=32, memory=mib, together=6)(archs).values
         for mib in (0, 100)
     )
     assert first == second

@@ -30,6 +30,13 @@ def test_digits_are_three_equal_channels_of_all_classes() -> None:
     assert len(np.unique(arrays["test_labels"])) == 10
 
 
+def test_digits_of_an_installation_without_the_file_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    from_file = digits()
+    monkeypatch.setattr(Path, "is_file", lambda path: False)
+    by_import = digits()
+    assert all(np.array_equal(from_file[key], by_import[key]) for key in KEYS)
+
+
 def test_a_missing_file_is_no_readable_one(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"none\.npz is no readable \.npz file"):
         read(tmp_path / "none.npz")

@@ -20,7 +20,7 @@ from oneshot.data.load import load
 from oneshot.training.loop import train
 from oneshot.training.recipe import Recipe
 torch.set_num_threads(1)
-recipe = Recipe(epochs=2, batch_size=32, shift=1, flip=False, precision="float32")
+recipe = Recipe(epochs=2, batch_size=48, shift=1, flip=False, precision="float32")
 with distributed.joined(torch.device("cpu")):
     images, valid = load("digits").split("half")
     images, valid = images.subset(slice(0, 96)), valid.subset(slice(0, 64))

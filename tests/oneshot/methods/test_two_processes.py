@@ -36,7 +36,7 @@ with distributed.joined(torch.device("cpu")):
     for name, make in METHODS.items():
         torch.manual_seed(1)
         net = NasBench201Net(ALL, 4, 1).to(memory_format=torch.channels_last)
-        method, recipe = make(net), Recipe(epochs=2, learning_rate=1e-3, batch_size=32, shift=1, flip=False, cutout=2)
+        method, recipe = make(net), Recipe(epochs=2, learning_rate=1e-3, batch_size=48, shift=1, flip=False, cutout=2)
         told = Feedback(vae, lambda archs: np.array([float(sum(arch)) for arch in archs])) if method.sampler else None
         train(net, method, images, valid, recipe, 2, feedback=told)
         state = [*net.state_dict().values(), *method.state_dict().values()]

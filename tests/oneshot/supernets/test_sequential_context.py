@@ -192,7 +192,7 @@ def test_attention_is_not_cancelled() -> None:
 
 Few = tuple[Images, Images]
 # images of one pixel in two channels: what is constant there has gradients without bound
-SHORT = Recipe(epochs=4, batch_size=32, shift=1, flip=False, learning_rate=0.05, gradient_clip=1.0)
+SHORT = Recipe(epochs=4, batch_size=48, shift=1, flip=False, learning_rate=0.05, gradient_clip=1.0)
 CASES = {Bias: (2, SHORT), Split: (1, SHORT), Attention: (1, SHORT)}
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +37,7 @@ from oneshot.training.recipe import Recipe
 from oneshot.training.state import load_network, network_state
 from oneshot.training.weights import Weights
 
-SHORT = Recipe(epochs=4, batch_size=32, shift=1, flip=False, learning_rate=0.05)
+SHORT = Recipe(epochs=4, batch_size=48, shift=1, flip=False, learning_rate=0.05)
 METHODS: dict[str, Callable[[], Method]] = {
     "uniform": lambda: SinglePath(ALL, Uniform(ALL)),
     "fair": lambda: SinglePath(ALL, StrictlyFair(ALL)),
@@ -71,14 +73,26 @@ CASES = {
 }
 
 
+UNDISTURBED: dict[str, list[Tensor]] = {}
+
+
+def undisturbed(case: str, few: Few) -> list[Tensor]:
+    """What a case comes to without a stop, trained once for all stops."""
+    if case not in UNDISTURBED:
+        context, recipe, make = CASES[case]
+        net, method = supernet(context), make()
+        train(net, method, *few, recipe, seed=3)
+        UNDISTURBED[case] = everything(net, method)
+    return UNDISTURBED[case]
+
+
 @pytest.mark.parametrize(("case", "stop"), [(c, s) for c in CASES for s in ((1, 2, 3) if "split" in c else (2,))])
 def test_resume_is_bit_identical(
     case: str, stop: int, few: Few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the split, at the epoch after which it comes, and after it."""
     context, recipe, make = CASES[case]
-    straight, method = supernet(context), make()
-    train(straight, method, *few, recipe, seed=3)
+    straight = undisturbed(case, few)
     monkeypatch.setattr("oneshot.runs.recording.CHECKPOINT_SECONDS", 0.0)
     folder = RunFolder.create(tmp_path / "run", {})
 
@@ -91,7 +105,7 @@ def test_resume_is_bit_identical(
     torch.manual_seed(99)
     resumed, other = supernet(context), make()
     train(resumed, other, *few, recipe, 3, folder)
-    pairs = zip(everything(straight, method), everything(resumed, other), strict=True)
+    pairs = zip(straight, everything(resumed, other), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     train(
         resumed, other, *few, recipe, 3, folder, callbacks=[OnEpoch(lambda row: pytest.fail("trained beyond the end"))]
@@ -137,10 +151,22 @@ def first_copy(name: str) -> str:
     return ".".join(parts)
 
 
+SHORT_TRAINED: dict[tuple[Any, ...], nn.Module] = {}
+
+
+def short_trained(context: str, method: str, few: Few, epochs: int = SHORT.epochs, **more: Any) -> nn.Module:
+    """A copy of a network that is trained once for all tests."""
+    key = (context, method, epochs, *more.items())
+    if key not in SHORT_TRAINED:
+        SHORT_TRAINED[key] = supernet(context, **more)
+        train(SHORT_TRAINED[key], METHODS[method](), *few, replace(SHORT, epochs=epochs))
+    return deepcopy(SHORT_TRAINED[key])
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_right_after_the_split_predictions_are_bit_identical(mode: str, few: Few) -> None:
-    net, archs = supernet("split"), distinct(ALL, 6, np.random.default_rng(0))
-    train(net, METHODS["fair"](), *few, replace(SHORT, epochs=2))
+    archs = distinct(ALL, 6, np.random.default_rng(0))
+    net = short_trained("split", "fair", few, epochs=2)
     before = SupernetEvaluator(net, ALL, *few, norm=mode, batch_size=16)(archs)
     split(net)
     after = SupernetEvaluator(net, ALL, *few, norm=mode, batch_size=16)(archs)
@@ -150,8 +176,7 @@ def test_right_after_the_split_predictions_are_bit_identical(mode: str, few: Few
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_recalibrates_the_copies_that_run(mode: str, few: Few) -> None:
     """The same as a baseline into which the architecture's copies were put by hand."""
-    net = supernet("split")
-    train(net, METHODS["fair"](), *few, SHORT)
+    net = short_trained("split", "fair", few)
     for arch in distinct(ALL, 4, np.random.default_rng(1)):
         base = supernet()
         state = {k: v for k, v in net.state_dict().items() if k in base.state_dict()}
@@ -169,8 +194,7 @@ def test_every_mode_recalibrates_the_copies_that_run(mode: str, few: Few) -> Non
 @pytest.mark.parametrize("context", ["bias", "shared-bias", "attention", "attention-2"])
 @pytest.mark.parametrize("mode", MODES)
 def test_evaluation_leaves_the_network_alone(context: str, mode: str, few: Few) -> None:
-    net = supernet(context, depth=2)
-    train(net, METHODS["uniform"](), *few, SHORT)
+    net = short_trained(context, "uniform", few, depth=2)
     before = {k: v.clone() for k, v in net.state_dict().items()}
     evaluator, archs = (
         SupernetEvaluator(net, ALL, *few, norm=mode, batch_size=16),
@@ -239,12 +263,12 @@ def test_biases_take_the_step_of_vectors_of_their_own(few: Few) -> None:
 
 def test_until_the_split_it_is_the_baseline_and_then_more(few: Few) -> None:
     """Trained to the end of the same schedule: the baseline goes on, the split supernet differs from it."""
-    base, net, states = supernet(), supernet("split"), []
+    base, net, states, recipe = supernet(), supernet("split"), [], replace(SHORT, batch_size=32)
     train(
         base,
         METHODS["uniform"](),
         *few,
-        SHORT,
+        recipe,
         callbacks=[
             OnEpoch(
                 lambda row: states.append(network_state(base)["net.stem.0.weight"].clone()),
@@ -255,7 +279,7 @@ def test_until_the_split_it_is_the_baseline_and_then_more(few: Few) -> None:
         net,
         METHODS["uniform"](),
         *few,
-        SHORT,
+        recipe,
         callbacks=[
             OnEpoch(
                 lambda row: states.append(network_state(net)["net.stem.0.weight"].clone()),
@@ -403,7 +427,7 @@ with distributed.joined(torch.device("cpu")):
         net = network(config, 10).to(memory_format=torch.channels_last)
         torch.Tensor.float = torch.Tensor.double if name == "bias64" else single
         net = net.double() if name == "bias64" else net
-        recipe = Recipe(epochs=2, batch_size=32, shift=1, flip=False, gradient_clip=1.0)
+        recipe = Recipe(epochs=2, batch_size=48, shift=1, flip=False, gradient_clip=1.0)
         method = SinglePath(space, StrictlyFair(space))
         train(net, method, images.subset(slice(0, 96)), valid.subset(slice(0, 64)), recipe, seed=2)
         if distributed.rank() == 0:

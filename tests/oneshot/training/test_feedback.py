@@ -134,7 +134,7 @@ torch.set_num_threads(1)
 with distributed.joined(torch.device("cpu")):
     config = Config.of(dataset="digits", split="half", channels=2, cells=1, sampler="vae", seed=2, every=1,
                        samples=24, iterations=20, increment=0.5)
-    recipe = Recipe(epochs=3, batch_size=32, shift=1, flip=False)
+    recipe = Recipe(epochs=3, batch_size=48, shift=1, flip=False)
     run = build(config, recipe)
     run = replace(
         run,
