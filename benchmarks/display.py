@@ -1,9 +1,8 @@
-"""How results show themselves: numbers with their intervals as text, small tables for a notebook, JSON."""
+"""How results show themselves: numbers with their intervals as text, JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from math import isfinite, nan
 from typing import Any
 
@@ -45,14 +44,6 @@ def label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """A table for a notebook, its caption below; what follows the first line of a cell is small."""
-    cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    table = f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
-    return f"{table}<p><small>{escape(caption)}</small></p>"
-
-
 def jsonable(value: Any) -> Any:
     """The value as JSON can hold it: arrays as lists, numbers that are not finite as None."""
     if isinstance(value, Mapping):
@@ -64,8 +55,3 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, np.generic):
         return jsonable(value.item())
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _cell(text: str) -> str:
-    first, line, rest = text.partition("\n")
-    return escape(first) + (f"<br><small>{escape(rest)}</small>" if line else "")

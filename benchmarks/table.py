@@ -35,6 +35,7 @@ from oneshot.benchmarks.index import KEY_COLUMN, ROW_GROUP, Index, ordered
 from oneshot.benchmarks.origin import sha256
 
 from oneshot.base.files import replacing
+from oneshot.base.html import html_table
 from oneshot.base.lookup import find_file
 from oneshot.registry import SPACES
 from oneshot.space import Arch, Space
@@ -81,6 +82,16 @@ class Benchmark:
     @property
     def name(self) -> str:
         return self.path.stem
+
+    def __repr__(self) -> str:
+        return f"<Benchmark {self.name}: {len(self):,} architectures of {self.space.name}>"
+
+    def _repr_html_(self) -> str:
+        truth = self.truth or ", ".join(self.truth_candidates) or "none is named"
+        rows = {"search space": self.space.name, "architectures": f"{len(self):,}", "truth": truth}
+        ceiling = self.default_ceiling(self.truth) if self.truth else None
+        rows |= {"second measurement": ceiling} if ceiling else {}
+        return html_table([], [[name, str(value)] for name, value in rows.items()], f"columns: {self._listed}")
 
     @cached_property
     def sha256(self) -> str:

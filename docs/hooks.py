@@ -1,10 +1,11 @@
-"""What the site has beside the pages here: settings of methods, commands, changes, and equations as MathML."""
+"""What the site has beside the pages here: settings, commands, changes, notebooks, and equations as MathML."""
 
 from __future__ import annotations
 
 import ast
 import atexit
 import io
+import json
 import os
 import re
 import shutil
@@ -52,6 +53,7 @@ def as_installed(folder: Path) -> str:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     written = {f"methods/{name}.md": method_page(name) for name in METHODS}
     written |= {"commands.md": "\n".join(commands()), "examples.md": "\n".join(examples())}
+    written |= {f"notebooks/{path.stem}.md": notebook(path) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
     written["changes.md"] = (ROOT / "CHANGELOG.md").read_text()
     for path, text in written.items():
         if files.get_file_from_path(path) is None:
@@ -104,6 +106,16 @@ def examples() -> Iterator[str]:
         yield f"## {path.name}\n\n{about}\n\n```python\n{path.read_text()}```\n"
 
 
+def notebook(path: Path) -> str:
+    """Its texts and code, which a reader runs; links between notebooks lead to such pages."""
+    cells = json.loads(path.read_text())["cells"]
+    shown = ["".join(cell["source"]) for cell in cells]
+    code = [f"```python\n{text}\n```" if cell["cell_type"] == "code" else text.replace(".ipynb)", ".md)")
+            for cell, text in zip(cells, shown, strict=True)]  # fmt: skip
+    title, *rest = code[0].split("\n", 1)
+    return "\n\n".join([title, f"`notebooks/{path.name}`", *rest, *code[1:]])
+
+
 def help_of(*words: str) -> str:
     os.environ["COLUMNS"] = "80"
     printed = io.StringIO()
@@ -122,5 +134,6 @@ def with_equations(text: str) -> str:
 
 
 def inside(text: str) -> str:
-    """Links to files of the repository that are no pages become the files' names."""
+    """Links to notebooks lead to their pages; those to other files that are no pages become the files' names."""
+    text = re.sub(r"\]\(\.\./((?:\.\./)*notebooks/\w+)\.ipynb\)", r"](\1.md)", text)
     return re.sub(r"\[[^\]]*\]\((?:\.\./)+((?:notebooks|perf|oneshot)/[^)]*)\)", r"`\1`", text)

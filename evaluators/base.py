@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from oneshot.base.files import replacing, write_json
+from oneshot.base.html import beside, html_table
 from oneshot.base.provenance import environment
 from oneshot.base.quantity import Quantity, quantity
 from oneshot.space import Arch, Space
+from oneshot.spaces.architecture import Architecture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,8 +147,6 @@ class Predictions:
         return f"<Predictions of {len(self):,} architectures of {self.space.name}{best}>"
 
     def _repr_html_(self) -> str:
-        from oneshot.benchmarks.display import html_table
-
         best = self._ranked()[:SHOWN]
         rows = [[self.space.format(self.archs[i]), self._shown(self.values[i])] for i in best]
         caption = f"the best {len(best)} of {len(self):,} architectures of {self.space.name}"
@@ -156,7 +156,16 @@ class Predictions:
             caption += f"; BatchNorm {self.protocol['batch_norm']}"
         if images := sorted({value.images for value in self.values}):
             caption += "; " + " to ".join(f"{count:,}" for count in dict.fromkeys((images[0], images[-1]))) + " images"
-        return html_table(["architecture", self.quantity.title], rows, caption)
+        table = html_table(["architecture", self.quantity.title], rows, caption)
+        return beside(table, f"<p>the best</p>{self.best.drawing()}") if best else table
+
+    @property
+    def best(self) -> Architecture:
+        """The architecture of which most is predicted, of equal ones the first; ValueError where nothing is."""
+        ranked = self._ranked()
+        if not ranked:
+            raise ValueError(f"none of {len(self)} architectures has a prediction")
+        return Architecture(self.space, self.archs[ranked[0]])
 
     def _ranked(self) -> list[int]:
         """The places of the predictions, the best first, without what failed."""

@@ -7,14 +7,9 @@ What is found is as accurate as any that has as few parameters, by the supernet'
 
 import argparse
 
-import numpy as np
-from oneshot.evaluators.supernet import of_run
 from torch import nn
 
 import oneshot
-from oneshot.samplers.uniform import Uniform
-from oneshot.search.base import Task
-from oneshot.search.nsga2 import Nsga2
 
 
 def convolution(channels, kernel, groups=1):
@@ -45,11 +40,10 @@ def main(epochs: int) -> None:
     space = oneshot.register_network("four-layers", network, image_size=8)
     config = oneshot.Config.of(space=space.name, dataset="digits", split="half")
     recipe = oneshot.Recipe(epochs=epochs, batch_size=64, learning_rate=0.05, shift=1, flip=False)
-    run = oneshot.build(config, recipe)
-    oneshot.train(run.net, run.method, run.train, run.valid, run.recipe, config.seed)
+    run = oneshot.fit(config, recipe)
 
-    task = Task(of_run(run, norm="reset-cumulative-4"), {"params": lambda arch: space.cost(arch).params}, ["params"])
-    Nsga2(population=12, generations=4)(task, Uniform(space), np.random.default_rng(0))
+    algorithm = oneshot.Nsga2(population=12, generations=4)
+    task = oneshot.run_search(run, algorithm, objectives=["params"], norm="reset-cumulative-4")
     print(f"{task.evaluations} of {space.size} architectures evaluated; the front of accuracy against parameters:")
     for found in task.front():
         print(f"{found.predicted:6.2f} %  {found.costs[0]:7,.0f} parameters  {space.format(found.arch)}")

@@ -52,8 +52,7 @@ class Chain:
 def main(epochs: int) -> None:
     config = oneshot.Config.of(space=space.name, width=8, sampler="fair", dataset="digits", split="half")
     recipe = oneshot.Recipe(epochs=epochs, batch_size=64, learning_rate=0.05, shift=1, flip=False)
-    run = oneshot.build(config, recipe)
-    oneshot.train(run.net, run.method, run.train, run.valid, run.recipe, config.seed)
+    run = oneshot.fit(config, recipe)
 
     predictions = oneshot.predict(run, list(space), norm="reset-cumulative-4")
     ranked = sorted(zip(predictions.accuracy, predictions.archs, strict=True), reverse=True)

@@ -58,6 +58,7 @@ LIGHT = (
     "oneshot.base.figures",
     "oneshot.base.files",
     "oneshot.base.foreign",
+    "oneshot.base.html",
     "oneshot.base.lookup",
     "oneshot.base.provenance",
     "oneshot.base.quantity",

@@ -16,27 +16,61 @@ from oneshot.benchmarks.scoring.catalogue import MEASURES
 from oneshot.benchmarks.scoring.measures import LEFT
 from oneshot.benchmarks.scoring.result import Report, Scores
 
-from oneshot.base.figures import INK, METHOD, OTHERS, new_figure
+from oneshot.base.figures import COLOURS, INK, METHOD, OTHERS, legend_below, new_figure, styled
 from oneshot.base.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRIVIAL = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+TRIVIAL = COLOURS[1:]
 """Okabe and Ito's palette, which colour-blind readers can tell apart; the trivial baselines also differ in dashes."""
-DASHES = ((0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)), (0, (8, 3)), (0, (1, 1.5)))
+DASHES = (
+    (0, (5, 2)),
+    (0, (2, 1.5)),
+    (0, (6, 2, 1, 2)),
+    (0, (8, 3)),
+    (0, (1, 1.5)),
+    (0, (4, 1, 1, 1, 1, 1)),
+    (0, (3, 3)),
+)
 SCATTER_POINTS = 2000
 ON_TOP = 3
+SQUARE = (5.2, 4.6)
+FENCE = 3.0
+"""Interquartile ranges from the quartiles to Tukey's outer fences; what is further would press all others together."""
+SIDES = {0: "o", -2: "v", 2: "^", -1: "<", 1: ">"}
+"""Markers of points within the axes, below, above, left and right of them."""
 TAU = MEASURES["kendall_tau"]
 
 Reports = Report | Sequence[Report] | Mapping[str, Sequence[Report]]
 
 
 def improvement_figure(reports: Reports) -> Figure:
+    """`plot_improvement` as a figure of its own."""
+    figure, axes = new_figure()
+    plot_improvement(reports, axes)
+    return figure
+
+
+def pruning_figure(reports: Reports) -> Figure:
+    """`plot_pruning` as a figure of its own."""
+    figure, axes = new_figure()
+    plot_pruning(reports, axes)
+    return figure
+
+
+def scatter_figure(report: Report) -> Figure:
+    """`plot_ranks` as a figure of its own."""
+    figure, axes = new_figure(*SQUARE)
+    plot_ranks(report, axes)
+    return figure
+
+
+def plot_improvement(reports: Reports, axes: Axes | None = None) -> Axes:
     """Mean truth of the best predicted that are left, down to ten; normalised on the right (the paper's Fig. 4)."""
     runs, predictors = _drawn(reports)
-    figure, axes = new_figure()
+    axes = styled(axes)
     last = LEFT if runs[0].method.improvement.remaining[0] > 2 * LEFT else 1
     for scores, style in predictors:
         shown = scores[0].improvement.remaining >= last
@@ -55,14 +89,14 @@ def improvement_figure(reports: Reports) -> Figure:
         right.tick_params(colors=INK)
         right.yaxis.label.set_color(INK)
         right.spines["right"].set_visible(False)
-    _legend(figure, axes)
-    return figure
+    legend_below(axes)
+    return axes
 
 
-def pruning_figure(reports: Reports) -> Figure:
+def plot_pruning(reports: Reports, axes: Axes | None = None) -> Axes:
     """Kendall's tau with the truth as the truly worst are removed (the paper's Fig. 3 bottom)."""
     runs, predictors = _drawn(reports)
-    figure, axes = new_figure()
+    axes = styled(axes)
     axes.axhline(0, color=INK, linewidth=0.8, alpha=0.5)
     for scores, style in predictors:
         _line(axes, scores, lambda s: s.pruning, TAU.name, style)
@@ -70,22 +104,36 @@ def pruning_figure(reports: Reports) -> Figure:
     _architectures_left(axes, remaining[0], remaining[-1])
     axes.set_xlabel("architectures left, the truly best (log scale)")
     axes.set_ylabel(f"{TAU.title} with the truth")
-    _legend(figure, axes)
-    return figure
+    legend_below(axes)
+    return axes
 
 
-def scatter_figure(report: Report) -> Figure:
-    """Predicted against true, one point an architecture; of many, evenly spaced ones in the order of truth."""
+def plot_ranks(report: Report, axes: Axes | None = None) -> Axes:
+    """Predicted against true, one point an architecture; of many, evenly spaced ones in the order of truth.
+
+    The axes are those of the bulk; what lies beyond is a triangle at their border.
+    """
     order = np.argsort(report.truth, kind="stable")
     shown = order[np.linspace(0, len(order) - 1, min(len(order), SCATTER_POINTS)).round().astype(int)]
-    figure, axes = new_figure(width=5.2, height=4.6)
-    alpha = 0.7 if len(shown) <= 300 else 0.4
-    axes.scatter(report.predicted[shown], report.truth[shown], s=14, color=METHOD, alpha=alpha, linewidths=0)
+    axes = styled(axes, *SQUARE)
+    beyond = _scatter(axes, report, shown)
     axes.set_xlabel("predicted (as the predictor scales it)")
     axes.set_ylabel(f"truth ({_unit(report)})")
     tau = in_line(report.measures[TAU.name], report.intervals[TAU.name])
-    axes.set_title(f"{TAU.title} {tau}, {len(order):,} architectures", fontsize=10, color=INK)
-    return figure
+    words = f"\n{beyond:,} of them beyond the axes: triangles" if beyond else ""
+    axes.set_title(f"{TAU.title} {tau}, {len(order):,} architectures{words}", fontsize=10, color=INK)
+    return axes
+
+
+def bulk(values: np.ndarray) -> tuple[float, float]:
+    """The least and the most of what lies within Tukey's outer fences; where half are equal, of all that is finite."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return 0.0, 0.0
+    low, high = np.quantile(finite, (0.25, 0.75))
+    reach = FENCE * (high - low)
+    inside = finite[(finite >= low - reach) & (finite <= high + reach)] if reach > 0 else finite
+    return float(inside.min()), float(inside.max())
 
 
 def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
@@ -103,6 +151,29 @@ def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
 def verbatim(text: str) -> str:
     """The text for matplotlib, which takes dollars for formulas and hides labels that begin with an underscore."""
     return ("\u200b" + text if text.startswith("_") else text).replace("$", r"\$")
+
+
+def _scatter(axes: Axes, report: Report, shown: np.ndarray) -> int:
+    """Draw those of a report's points; how many of all are beyond the axes."""
+    x, far_x = _within(report.predicted, axes.set_xlim)
+    y, far_y = _within(report.truth, axes.set_ylim)
+    sides = np.where(far_y != 0, 2 * far_y, far_x)
+    look: dict[str, Any] = {"color": METHOD, "alpha": 0.7 if len(shown) <= 300 else 0.4, "linewidths": 0}
+    for side, marker in SIDES.items():
+        those = shown[sides[shown] == side]
+        if len(those):
+            axes.scatter(x[those], y[those], s=26 if side else 14, marker=marker, clip_on=not side, **look)
+    return int((sides != 0).sum())
+
+
+def _within(values: np.ndarray, limit: Callable[[float, float], tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """The values at the limits where they are beyond the bulk, -1 or 1 there; an axis without such is left alone."""
+    low, high = bulk(values)
+    far = (values > high).astype(int) - (values < low)
+    if not far.any():
+        return values, far
+    margin = 0.05 * (high - low)
+    return np.clip(values, *limit(low - margin, high + margin)), far
 
 
 def _drawn(reports: Reports) -> tuple[list[Report], list[tuple[list[Scores], dict[str, Any]]]]:
@@ -192,19 +263,6 @@ def _architectures_left(axes: Axes, most: int, least: int) -> None:
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    """Below the axes, where it covers nothing."""
-    figure.legend(
-        *axes.get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=3,
-        frameon=False,
-        fontsize=9,
-        labelcolor=INK,
-        handlelength=3,
-    )
 
 
 def _unit(report: Report) -> str:

@@ -20,11 +20,13 @@ from typing import Any
 
 import numpy as np
 from oneshot.benchmarks.columns import Array
-from oneshot.benchmarks.display import compact, html_table, in_line, jsonable, label
+from oneshot.benchmarks.display import compact, in_line, jsonable, label
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES
 from oneshot.benchmarks.scoring.intervals import Interval, percentiles
 from oneshot.benchmarks.scoring.result import RECOMMENDED, Report, Scores, settings_text
 from scipy import stats
+
+from oneshot.base.html import html_table
 
 ARCHITECTURES = "architectures"
 BOTH = "architectures and seeds"

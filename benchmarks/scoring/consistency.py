@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from oneshot.benchmarks.columns import Array
-from oneshot.benchmarks.display import compact, html_table, in_line, jsonable
+from oneshot.benchmarks.display import compact, in_line, jsonable
 from oneshot.benchmarks.scoring.catalogue import MEASURES
 from oneshot.benchmarks.scoring.intervals import Bootstrap, Interval
 from oneshot.benchmarks.scoring.measures import NAN, self_consistency
 from oneshot.benchmarks.scoring.predictions import Evaluated, Predicted, as_predicted
+
+from oneshot.base.html import html_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oneshot.benchmarks.columns import Array
-from oneshot.benchmarks.display import compact, confidence, html_table, in_line, jsonable, label
+from oneshot.benchmarks.display import compact, confidence, in_line, jsonable, label
 from oneshot.benchmarks.scoring.catalogue import MAIN, MEASURES
 from oneshot.benchmarks.scoring.intervals import Interval
 from oneshot.benchmarks.scoring.measures import ImprovementCurve, PruningCurve
+
+from oneshot.base.html import html_table
 
 RECOMMENDED = "recommended"
 """The name of what we recommend beside the predictions that it is made of."""

@@ -268,21 +268,7 @@ def _show(task: Task, found: dict[str, Any], args: Any) -> None:
     if args.json:
         print_json(found)
         return
-    of = task.quantity
-    shown = task.front() if task.objectives else sorted(task.found, key=lambda c: -c.predicted)[:10]
-    front = f"the front of {of.title.removesuffix(' %')} against {', '.join(task.objectives)}"
-    what = front if task.objectives else "the best"
-    heads = {"params": "params (M)", "macs": "macs (M)"}
-    scales = {"params": 1e-6}
-    rows = [
-        (
-            task.space.format(c.arch),
-            of.text(c.predicted),
-            *(f"{cost * scales.get(name, 1):,.4g}" for name, cost in zip(task.measures, c.costs, strict=True)),
-        )
-        for c in shown
-    ]
-    columns = [heads.get(name, name) for name in task.measures]
-    print_table(f"{what}, of {task.evaluations} evaluated", ("architecture", of.title, *columns), rows)
+    head, *rows = task.rows()
+    print_table(task.title, head, rows)
     if args.out is not None:
         print(f"{args.out}: {len(task.found)} candidates")

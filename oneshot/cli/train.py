@@ -49,7 +49,6 @@ def trained(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], No
 
 def _train(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], None], watched: int) -> None:
     from oneshot.base import distributed
-    from oneshot.cli.bar import TrainingBar
     from oneshot.cli.forecast import Forecast, advice
     from oneshot.evaluators.feedback import feedback_of
     from oneshot.evaluators.watch import Watch
@@ -57,6 +56,7 @@ def _train(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], Non
     from oneshot.runs.folder import RunFolder
     from oneshot.runs.presets import SMALLER
     from oneshot.runs.trackers.base import Tracked
+    from oneshot.training.bar import TrainingBar
     from oneshot.training.loop import train
 
     trackers = trackers_of(args)

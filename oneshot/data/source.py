@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from oneshot.base.html import html_table
 from oneshot.data.augmentation import Augmentation
 from oneshot.data.fingerprint import Fingerprint
 from oneshot.data.keys import keys_of
@@ -86,6 +87,8 @@ class ImageSource(Protocol):
         ...
 
 
+SHOWN = 12
+"""Names of classes that a table shows."""
 Source = TypeVar("Source", bound=ImageSource)
 
 
@@ -205,6 +208,16 @@ class Dataset(Generic[Source]):
 
     def __len__(self) -> int:
         return sum(map(len, self.parts().values()))
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.name} ({self.format}): {len(self):,} images of {self.classes} classes>"
+
+    def _repr_html_(self) -> str:
+        names = self.class_names
+        shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+        parts = {name: f"{len(part):,} images" for name, part in self.parts().items()}
+        rows = {"format": self.format, "classes": shown, **parts}
+        return html_table([], [[name, value] for name, value in rows.items()], self.name)
 
     def parts(self) -> dict[str, Source]:
         """All images, each once: `train`, and `valid` and `test` of its own."""

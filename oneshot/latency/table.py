@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from oneshot.export.extract import Extracted, structure
 from oneshot.export.formats import example
 from oneshot.latency.timing import Latency, Timing, machine, threads
 from oneshot.runs.config import Config
+from oneshot.runs.run import Run
 from oneshot.space import Arch
 
 FORMAT = "oneshot operations 1"
@@ -80,6 +81,11 @@ class OperationTable:
         own, made = structure(config, classes, arch)
         gates = own.gates((0,) * len(own.decisions))
         return self(Extracted(made, gates, {"image_size": image_size}).eval())
+
+    def of_run(self, run: Run) -> Callable[[Arch], float]:
+        """Milliseconds by architecture, of the networks of a run: a cost for a search."""
+        size = run.size
+        return lambda arch: self.of(run.config, arch, size["classes"], size["image_size"])
 
     def fit(self, modules: Sequence[Extracted], whole: Sequence[float]) -> None:
         """Learn `between` from a few measured networks: the median of what their sums lack, by operation."""

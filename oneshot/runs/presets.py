@@ -201,14 +201,17 @@ def retraining(name: str, space: str) -> dict[str, Any]:
 
 
 def usual_retraining(space: str) -> str:
-    """The preset of one architecture's network unless another is named: DARTS's, where networks have all it asks of them."""
+    """The preset of one architecture's network unless another is named: DARTS's, where networks have what it asks."""
     own = {f.name for f in fields(settings_type("space", space))}
     return "darts-cifar" if own >= {"auxiliary", "drop_path"} else "nasbench201"
 
 
-def preset(name: str) -> tuple[Config, Recipe]:
-    """The configuration of that name; ValueError lists the names."""
-    return configured(preset_values(name))
+def preset(name: str, **values: Any) -> tuple[Config, Recipe]:
+    """The configuration of that name, with these values in place of its own: `preset("demo", epochs=20)`.
+
+    ValueError lists the names, and names a value that is unknown.
+    """
+    return configured({**preset_values(name), **values})
 
 
 def preset_values(name: str) -> dict[str, Any]:

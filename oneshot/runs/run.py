@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from oneshot.base import distributed
+from oneshot.base.html import beside, curve, html_table
 from oneshot.data.fingerprint import Fingerprint
 from oneshot.data.source import Dataset, ImageSource
 from oneshot.methods.base import Method, MethodSettings, Setup
@@ -19,7 +20,7 @@ from oneshot.runs.config import Config, document
 from oneshot.runs.data import RunData
 from oneshot.runs.fit import check_fit
 from oneshot.runs.folder import RunFolder
-from oneshot.runs.network import network
+from oneshot.runs.network import network, network_size
 from oneshot.samplers.base import Sampler, SamplerSettings
 from oneshot.space import Space
 from oneshot.training.course import Course
@@ -27,7 +28,7 @@ from oneshot.training.recipe import Recipe
 from oneshot.training.state import load_method, load_network, part
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """The objects of one configuration: a supernet and the images it trains and is validated on."""
 
@@ -42,6 +43,8 @@ class Run:
     data: Mapping[str, Any] | None = None
     commit: Mapping[str, Any] | None = None
     """Of the checkpoint that was loaded; the folder may have a newer one by now."""
+    history: tuple[Mapping[str, Any], ...] = ()
+    """The metrics of every epoch that the weights have behind them, where they are known."""
 
     @property
     def dataset(self) -> Dataset:
@@ -67,11 +70,35 @@ class Run:
     @property
     def epoch(self) -> int:
         """How many of them the weights have behind them."""
-        return self.commit["epoch"] if self.commit else 0
+        return self.commit["epoch"] if self.commit else len(self.history)
+
+    @property
+    def size(self) -> dict[str, Any]:
+        """Of its networks, as `Space.cost` takes it."""
+        return network_size(self.config, self.images)
 
     def kept_in(self, folder: RunFolder) -> Run:
         """The same in a folder, as its last checkpoint says."""
-        return replace(self, folder=folder, commit=folder.commit)
+        commit = folder.commit
+        return replace(self, folder=folder, commit=commit, history=_history(folder, commit))
+
+    def __repr__(self) -> str:
+        return f"<Run of {self.space.name} on {self.config.dataset}, {self.epoch} of {self.epochs} epochs>"
+
+    def _repr_html_(self) -> str:
+        config, sizes = self.config, f"{len(self.train):,} images to train, {len(self.valid):,} to validate"
+        rows = {
+            "search space": f"{self.space.name}, {len(self.space.decisions)} decisions, {_many(self.space.size)}",
+            "method": config.method.name + (f", {config.sampler.name} sampling" if self.method.sampler else ""),
+            "supernet": f"{sum(p.numel() for p in self.net.parameters()):,} parameters",
+            **({"context": config.context.name} if config.context != Config().context else {}),
+            "data": f"{Path(config.dataset).name}, {self.dataset.classes} classes\n{sizes}",
+            "trained": f"{self.epoch} of {self.epochs} epochs",
+            **({"kept in": str(self.folder.path)} if self.folder else {}),
+        }
+        losses = [row["loss"] for row in self.history if "loss" in row]
+        drawn = curve(losses, "loss by epoch") if len(losses) > 1 else ""
+        return beside(html_table([], [[name, value] for name, value in rows.items()], ""), drawn)
 
     def provenance(self) -> dict[str, Any]:
         """The configuration, the hash of the checkpoint that was loaded, and, if that is known, of what data it is."""
@@ -147,7 +174,16 @@ def open_run(
     load_method(run.method, loaded[0])
     run.sampler.load_state_dict(part("sampler", loaded[0]))
     run.net.eval()
-    return replace(run, commit=loaded[1])
+    return replace(run, commit=loaded[1], history=_history(folder, loaded[1]))
+
+
+def _history(folder: RunFolder, commit: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], ...]:
+    """What a folder says of the epochs of a checkpoint: the training may be further by now."""
+    return tuple(row for row in folder.metrics if row["epoch"] <= commit["epoch"]) if commit else ()
+
+
+def _many(size: int) -> str:
+    return f"{size:,} architectures" if size < 10**7 else f"{size:.1e} architectures".replace("e+", " x 10^")
 
 
 def learned(path: str | Path) -> Sampler:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from oneshot.base.html import html_table
 from oneshot.base.quantity import Quantity, quantity
 from oneshot.samplers.base import Sampler
 from oneshot.space import Arch, Space
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 MAX_MISSES = 10_000
 """So many random architectures in a row that are of no use end a draw."""
+
+SHOWN = 10
+"""Rows of a table."""
 
 Measure = Callable[[Arch], float]
 """What an architecture costs; NaN where that is not known."""
@@ -95,7 +102,7 @@ class Task:
         self._same: dict[Arch, list[Candidate]] = {}
         self._predicted: dict[Arch, float] = {}
         self._functions: dict[Arch, Arch] = {}
-        self._costs: dict[Arch, tuple[float, ...]] = {}
+        self._costs: dict[str, dict[Arch, float]] = {name: {} for name in self.measures}
 
     @property
     def quantity(self) -> Quantity:
@@ -108,19 +115,23 @@ class Task:
         return len(self._predicted)
 
     def costs(self, arch: Arch) -> tuple[float, ...]:
-        if arch not in self._costs:
-            self._costs[arch] = tuple(float(measure(arch)) for measure in self.measures.values())
-        return self._costs[arch]
+        return tuple(self._cost(name, arch) for name in self.measures)
+
+    def _cost(self, name: str, arch: Arch) -> float:
+        known = self._costs[name]
+        if arch not in known:
+            known[arch] = float(self.measures[name](arch))
+        return known[arch]
 
     def admits(self, arch: Arch) -> bool:
         """Whether the space allows it, it can be evaluated, its costs are known, and they keep the limits."""
         if not self.space.allows(arch) or (self._known is not None and not self._known(arch)):
             return False
-        costs = dict(zip(self.measures, self.costs(arch), strict=True))
-        wanted = {*self.objectives, *self.limits}
-        return all(math.isfinite(costs[name]) for name in wanted) and all(
-            costs[name] <= most for name, most in self.limits.items()
-        )
+        for name, most in self.limits.items():  # first, since another cost may have to be measured
+            cost = self._cost(name, arch)
+            if not (math.isfinite(cost) and cost <= most):
+                return False
+        return all(math.isfinite(self._cost(name, arch)) for name in self.objectives)
 
     def function(self, arch: Arch) -> Arch:
         """The representative of all architectures that compute the same."""
@@ -183,6 +194,51 @@ class Task:
         """The candidate of which most is predicted, of equal ones the first."""
         return max(self.found, key=lambda candidate: candidate.predicted)
 
+    def record(self, candidate: Candidate) -> dict[str, Any]:
+        """A candidate as JSON, which has no NaN."""
+        costs = {name: cost if cost == cost else None for name, cost in self._by_name(candidate)}
+        arch = self.space.format(candidate.arch)
+        return {"arch": arch, self.quantity.column: candidate.predicted, **costs, "generation": candidate.generation}
+
+    def frame(self) -> pd.DataFrame:
+        """All candidates in the order of evaluation: arch, what is predicted, the measures, generation."""
+        import pandas as pd
+
+        columns = ["arch", self.quantity.column, *self.measures, "generation"]
+        return pd.DataFrame([self.record(candidate) for candidate in self.found], columns=columns)
+
+    @property
+    def shown(self) -> list[Candidate]:
+        """The front, or without objectives the ten best."""
+        return self.front() if self.objectives else sorted(self.found, key=lambda c: -c.predicted)[:SHOWN]
+
+    def rows(self) -> list[list[str]]:
+        """What is shown as text, headings first."""
+        titles = {"params": "params (M)", "macs": "macs (M)"}
+        head = ["architecture", self.quantity.title, *(titles.get(name, name) for name in self.measures)]
+        scales = {"params": 1e-6}
+        return [head, *(
+            [self.space.format(c.arch), self.quantity.text(c.predicted),
+             *(f"{cost * scales.get(name, 1):,.4g}" for name, cost in self._by_name(c))]
+            for c in self.shown
+        )]  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<Task: {self.title}>"
+
+    def _repr_html_(self) -> str:
+        head, *rows = self.rows()
+        return html_table(head, rows, self.title)
+
+    @property
+    def title(self) -> str:
+        """What is shown, in words."""
+        front = f"the front of {self.quantity.title.removesuffix(' %')} against {', '.join(self.objectives)}"
+        return f"{front if self.objectives else 'the best'}, of {self.evaluations} evaluated"
+
+    def _by_name(self, candidate: Candidate) -> Iterator[tuple[str, float]]:
+        return zip(self.measures, candidate.costs, strict=True)
+
     def front(self) -> list[Candidate]:
         """The candidates that none is better than in all objectives, by falling prediction; of equal ones the first."""
         at = [list(self.measures).index(name) for name in self.objectives]
@@ -233,10 +289,8 @@ def first_population(task: Task, n: int, rng: np.random.Generator, *samplers: Sa
 
 def _nothing(task: Task) -> str:
     """Why nothing was admitted: the limits beside the lowest costs that were drawn."""
-    rows = list(task._costs.values())
     words = [f"{name} at most {most:g}" for name, most in task.limits.items()]
-    names = list(task.measures)
-    lowest = [f"{name} {min(row[names.index(name)] for row in rows):g}" for name in task.limits if rows]
+    lowest = [f"{name} {min(known.values()):g}" for name in task.limits if (known := task._costs[name])]
     text = f"none of {MAX_MISSES:,} architectures drawn from {task.space.name} can be evaluated"
     if words:
         text += f" with {' and '.join(words)}"

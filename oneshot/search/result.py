@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oneshot.base.files import clear, read_json, replacing, vacant, write_json
 from oneshot.base.provenance import differences, environment
-from oneshot.search.base import Candidate, Task
-
-if TYPE_CHECKING:
-    import pandas as pd
+from oneshot.search.base import Task
 
 SETTINGS, RESULT, CANDIDATES = "search.json", "result.json", "candidates.parquet"
 FILES = (SETTINGS, RESULT, CANDIDATES, "*.png", "*.svg")
@@ -44,31 +41,14 @@ def document(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
         "candidates": len(task.found),
         "evaluations": task.evaluations,
         "failed": [task.space.format(arch) for arch in task.failed],
-        "best": record(task, task.best()),
-        "front": [record(task, candidate) for candidate in task.front()],
+        "best": task.record(task.best()),
+        "front": [task.record(candidate) for candidate in task.front()],
     }
-
-
-def record(task: Task, candidate: Candidate) -> dict[str, Any]:
-    costs = {  # JSON has no NaN
-        name: cost if cost == cost else None for name, cost in zip(task.measures, candidate.costs, strict=True)
-    }
-    arch = task.space.format(candidate.arch)
-    return {"arch": arch, task.quantity.column: candidate.predicted, **costs, "generation": candidate.generation}
-
-
-def frame(task: Task) -> pd.DataFrame:
-    """All candidates in the order in which they were evaluated: arch, what is predicted, the measures, generation."""
-    import pandas as pd
-
-    return pd.DataFrame(
-        [record(task, c) for c in task.found], columns=["arch", task.quantity.column, *task.measures, "generation"]
-    )
 
 
 def write(folder: Path, task: Task, found: Mapping[str, Any]) -> None:
     """The candidates, then the result, which is what `document` says; each whole or not at all."""
-    candidates = frame(task)
+    candidates = task.frame()
     with replacing(folder / CANDIDATES) as temporary:
         candidates.to_parquet(temporary, index=False)
     write_json(folder / RESULT, found)

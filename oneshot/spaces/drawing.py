@@ -1,25 +1,51 @@
-"""Architectures drawn as graphs, by matplotlib."""
+"""Architectures drawn: cells as arc diagrams, by matplotlib or as small SVGs.
+
+The nodes of a cell stand in a row, each behind all that it takes from; an operation is an arc above them, the higher
+the longer, so that no two names lie on each other. What only passes on is a thin arc below.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oneshot.base.figures import INK, OTHERS, new_panels
+from oneshot.base.figures import COLOURS, INK, METHOD, OTHERS, new_panels, own_axes
+from oneshot.base.html import svg, text
 from oneshot.space import Arch, Graph, Space
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A6D3B")
-"""Okabe and Ito's palette, yellow left out; an operation's colour says little alone, its name stands beside it."""
-APART = 0.16
-"""How much the arcs of two operations on one edge differ in their bend."""
-ALONG = (0.4, 0.56, 0.48)
-"""Where on their way the operations of successive edges have their names, so that few lie on another."""
-Place = tuple[float, float]
+APART, GAP = 108.0, 26.0
+"""Between the centres of two nodes in pixels, so that names of operations fit side by side; and between their edges."""
+LOW, RISE = 22.0, 31.0
+"""Height of an arc between neighbours, and how much higher it is for each node further."""
+SECOND = 17.0
+"""How much higher the arc of another operation on the same edge is."""
+HALF, NAME, TITLE = 11.0, 20.0, 0.35
+"""Half of a node's height, the room above the highest arc; in inches, that of a title."""
+LETTER, LINE = 6.6, 26
+"""Width of a letter, and height of a decision, of the drawing of options."""
+
+
+@dataclass(frozen=True)
+class Arc:
+    """From one place in the row to another; `height` is negative below it."""
+
+    start: float
+    end: float
+    operation: str
+    height: float
+
+
+def cells(space: Space, arch: Arch) -> dict[str, Graph]:
+    """The graph of each cell by its title; nothing where architectures of the space are no graphs."""
+    gates = space.gates(space.check(arch))
+    return space.graphs([[o[i] for i, _ in gate] for o, gate in zip(space.site_options, gates, strict=True)])
 
 
 def draw(space: Space, arch: Arch, path: str | Path | None = None) -> Figure:
@@ -27,73 +53,154 @@ def draw(space: Space, arch: Arch, path: str | Path | None = None) -> Figure:
 
     ValueError for a space whose architectures are no graphs.
     """
-    arch = space.check(arch)
-    options = [[o[i] for i, _ in gate] for o, gate in zip(space.site_options, space.gates(arch), strict=True)]
-    graphs = space.graphs(options)
-    if not graphs:
-        raise ValueError(f"architectures of {space.name} are not drawn: its sites are no edges of a graph")
-    figure, panels = new_panels(1, len(graphs), 7.5 * len(graphs), 4.6)
-    names = list(dict.fromkeys(o for d in space.site_options for o in d if o != space.zero))
-    colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
-    for axes, (title, graph) in zip(panels, graphs.items(), strict=True):
-        _panel(axes, title, graph, colours)
+    titles = _drawn(space, arch)
+    widest = max(_width(places(graph)) for graph in titles.values())
+    highest = max(_below(arcs(g)) + NAME + max(HALF, *(arc.height for arc in arcs(g))) for g in titles.values())
+    figure, panels = new_panels(1, len(titles), len(titles) * (widest + GAP) / 72, highest / 72 + TITLE)
+    for axes, title in zip(panels, titles, strict=True):
+        plot_cell(space, arch, title, axes)
     if path is not None:
         figure.savefig(path, dpi=150)
     return figure
 
 
-def _panel(axes: Axes, title: str, graph: Graph, colours: Mapping[str, str]) -> None:
-    places = _places(graph)
-    axes.set_title(title, color=INK, loc="left")
+def plot_cell(space: Space, arch: Arch, title: str = "", axes: Axes | None = None) -> Axes:
+    """One cell of an architecture, by default the first, on matplotlib's axes, new ones where none are given.
+
+    ValueError for a space whose architectures are no graphs, or that has no cell of that title.
+    """
+    titles = _drawn(space, arch)
+    title = title or next(iter(titles))
+    if title not in titles:
+        raise ValueError(f"{space.name} has no cell {title!r}; there are {', '.join(titles)}")
+    graph = titles[title]
+    row, drawn = places(graph), arcs(graph)
+    top = max([HALF, *(arc.height for arc in drawn)]) + NAME
+    if axes is None:
+        axes = own_axes(_width(row) / 72, (top + _below(drawn)) / 72 + TITLE)
+    axes.set_title(title, color=INK, loc="left", fontsize=11)
     axes.set_axis_off()
-    axes.set_aspect("equal")
-    axes.grid(visible=False)
-    edges: dict[tuple[str, str], list[str]] = {}
-    for source, target, operation in graph:
-        edges.setdefault((source, target), []).append(operation)
-    for number, ((source, target), operations) in enumerate(edges.items()):
-        for k, operation in enumerate(operations):
-            bend = 0.12 * (-1) ** number + APART * (k - (len(operations) - 1) / 2)
-            at = ALONG[(number + k) % len(ALONG)]
-            _arc(axes, places[source], places[target], operation, bend, at, colours)
-    for name, (x, y) in places.items():
+    axes.set_aspect("equal", anchor="NW")
+    colours = palette(space)
+    for arc in drawn:
+        _plot_arc(axes, arc, colours)
+    for name, x in row.items():
         box = {"boxstyle": "round,pad=0.35", "facecolor": "#F2F2F2", "edgecolor": INK, "linewidth": 0.8}
-        axes.text(x, y, name, ha="center", va="center", fontsize=10, color=INK, bbox=box, zorder=3)
-    width, heights = max(x for x, _ in places.values()), [y for _, y in places.values()]
-    axes.set_xlim(-0.4, width + 0.4)
-    axes.set_ylim(min(heights) - 0.6, max(heights) + 0.6)
+        axes.text(x, 0, name, ha="center", va="center", fontsize=9, color=INK, bbox=box, zorder=3)
+    axes.set_xlim(0, _width(row))
+    axes.set_ylim(-_below(drawn), top)
+    return axes
 
 
-def _arc(axes: Axes, start: Place, end: Place, name: str, bend: float, at: float, colours: Mapping[str, str]) -> None:
-    """An arrow with its operation's name `at` this part of its way; without a name it only passes on."""
-    from matplotlib.patches import FancyArrowPatch
+def cell_svg(space: Space, graph: Graph, title: str) -> str:
+    """A small SVG of a cell, its words in the ink of the page."""
+    row, drawn, colours = places(graph), arcs(graph), palette(space)
+    middle = max([HALF, *(arc.height + NAME for arc in drawn)])
+    width, height = _width(row), middle + _below(drawn)
+    shapes, words = [f'<rect width="{width:.1f}" height="{height:.1f}" rx="8" fill="white"/>'], list[str]()
+    for arc in drawn:
+        colour, at, y = colours.get(arc.operation, OTHERS), (arc.start + arc.end) / 2, middle - arc.height
+        sweep, line = int(arc.height > 0), 'stroke-width="1.8"' if arc.operation else 'opacity="0.5"'
+        radii = f"{(arc.end - arc.start) / 2:.1f},{abs(arc.height):.1f}"
+        path = f"M{arc.start:.1f},{middle:.1f}A{radii} 0 0 {sweep} {arc.end:.1f},{middle:.1f}"
+        shapes.append(f'<path d="{path}" fill="none" stroke="{colour}" {line}/>')
+        shapes.append(f'<path d="M{at - 4:.1f},{y - 4:.1f}l8,4l-8,4z" fill="{colour}"/>')
+        if arc.operation:
+            words.append(text(at, y - 6, arc.operation, colour=colour, halo="white"))
+    for name, x in row.items():
+        wide = _wide(name)
+        box = f'x="{x - wide / 2:.1f}" y="{middle - HALF:.1f}" width="{wide:.1f}" height="{2 * HALF:g}" rx="6"'
+        shapes.append(f'<rect {box} fill="#F2F2F2" stroke="{OTHERS}"/>')
+        words.append(text(x, middle + 4, name, colour=INK))
+    return svg(width, height, "".join(shapes + words), title)
 
-    colour = colours.get(name, OTHERS)
-    axes.add_patch(
-        FancyArrowPatch(
-            start, end, connectionstyle=f"arc3,rad={bend}", arrowstyle="-|>", mutation_scale=11, color=colour,
-            linewidth=1.4 if name else 0.7, shrinkA=16, shrinkB=16, zorder=1, alpha=1.0 if name else 0.5,
-        )
-    )  # fmt: skip
-    if name:
-        (x0, y0), (x1, y1) = start, end
-        xc, yc = (x0 + x1) / 2 + bend * (y1 - y0), (y0 + y1) / 2 - bend * (x1 - x0)  # of arc3's quadratic Bezier curve
-        x, y = ((1 - at) ** 2 * a + 2 * at * (1 - at) * c + at**2 * b for a, c, b in ((x0, xc, x1), (y0, yc, y1)))
-        box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-        axes.text(x, y, name, ha="center", va="center", fontsize=7.5, color=colour, bbox=box, zorder=2)
+
+def choices_svg(space: Space, arch: Arch) -> str:
+    """A small SVG of the options of every decision, those of the architecture filled."""
+    names = [decision.name for decision in space.decisions]
+    left = LETTER * max(map(len, names)) + 14
+    shapes, words, right = list[str](), list[str](), left
+    for row, (decision, chosen) in enumerate(zip(space.decisions, space.check(arch), strict=True)):
+        y, x = 4 + LINE * row, left
+        words.append(text(left - 8, y + 15, decision.name, anchor="end", opacity=0.75))
+        for option, name in enumerate(decision.options):
+            wide = LETTER * len(name) + 14
+            look = f'fill="{METHOD}"' if option == chosen else f'fill="none" stroke="{OTHERS}" opacity="0.6"'
+            shapes.append(f'<rect x="{x:.1f}" y="{y}" width="{wide:.1f}" height="21" rx="5" {look}/>')
+            colour, opacity = ("white", 1.0) if option == chosen else ("currentColor", 0.6)
+            words.append(text(x + wide / 2, y + 15, name, colour=colour, opacity=opacity))
+            x += wide + 5
+        right = max(right, x)
+    return svg(right, 4 + LINE * len(names), "".join(shapes + words), "the option of each decision")
 
 
-def _places(graph: Graph) -> dict[str, Place]:
-    """A node's column is its longest way from an input; those of one column stand above each other."""
+def arcs(graph: Graph) -> list[Arc]:
+    """The edges of a graph as they are drawn, operations on one edge above each other."""
+    row, seen, found = places(graph), Counter[tuple[str, str]](), []
+    nodes = list(row)
+    for source, target, operation in graph:
+        further = nodes.index(target) - nodes.index(source) - 1
+        height = LOW + RISE * further + SECOND * seen[source, target]
+        found.append(Arc(row[source], row[target], operation, height if operation else -0.75 * height))
+        seen[source, target] += 1
+    return found
+
+
+def places(graph: Graph) -> dict[str, float]:
+    """Where in the row each node has its centre."""
+    nodes, found = _row(graph), dict[str, float]()
+    least = APART if any(operation for _, _, operation in graph) else 0.0
+    for before, name in zip([None, *nodes], nodes, strict=False):
+        half = _wide(name) / 2
+        found[name] = half + 4 if before is None else found[before] + max(least, _wide(before) / 2 + GAP + half)
+    return found
+
+
+def palette(space: Space) -> dict[str, str]:
+    """The colour of each operation of a space."""
+    names = dict.fromkeys(o for options in space.site_options for o in options if o != space.zero)
+    return {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
+
+
+def _drawn(space: Space, arch: Arch) -> dict[str, Graph]:
+    found = cells(space, arch)
+    if not found:
+        raise ValueError(f"architectures of {space.name} are not drawn: its sites are no edges of a graph")
+    return found
+
+
+def _row(graph: Graph) -> list[str]:
+    """The nodes, each behind all that it takes from, else as they come."""
     nodes = list(dict.fromkeys(node for source, target, _ in graph for node in (source, target)))
-    column = dict.fromkeys(nodes, 0)
-    for _ in nodes:
-        for source, target, _ in graph:
-            column[target] = max(column[target], column[source] + 1)
-    places = {}
-    for c in range(max(column.values()) + 1):
-        here = [node for node in nodes if column[node] == c]
-        for k, node in enumerate(here):
-            lift = 0.0 if c in (0, max(column.values())) else 0.45 * (-1) ** c
-            places[node] = (1.8 * c, 1.4 * ((len(here) - 1) / 2 - k) + lift)
-    return places
+    row: list[str] = []
+    while len(row) < len(nodes):
+        waiting = {target for source, target, _ in graph if source not in row}
+        row.append(next(node for node in nodes if node not in row and node not in waiting))
+    return row
+
+
+def _wide(name: str) -> float:
+    return max(24.0, 6.8 * len(name) + 12)
+
+
+def _width(row: Mapping[str, float]) -> float:
+    last = list(row)[-1]
+    return row[last] + _wide(last) / 2 + 4
+
+
+def _below(drawn: Sequence[Arc]) -> float:
+    return max([HALF, *(-arc.height for arc in drawn)]) + 5
+
+
+def _plot_arc(axes: Axes, arc: Arc, colours: Mapping[str, str]) -> None:
+    import numpy as np
+
+    colour, turn = colours.get(arc.operation, OTHERS), np.linspace(0, np.pi, 60)
+    at, style = (arc.start + arc.end) / 2, {"color": colour, "alpha": 1.0 if arc.operation else 0.5, "zorder": 1}
+    x, width = at - (arc.end - arc.start) / 2 * np.cos(turn), 1.6 if arc.operation else 0.9
+    axes.plot(x, arc.height * np.sin(turn), linewidth=width, **style)
+    axes.plot(at, arc.height, marker=">", markersize=5, **style)
+    if arc.operation:
+        box = {"boxstyle": "round,pad=0.08", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+        words = {"ha": "center", "va": "bottom", "fontsize": 8, "color": colour}
+        axes.text(at, arc.height + 5, arc.operation, bbox=box, zorder=2, **words)

@@ -45,6 +45,14 @@ def test_a_table_reads_back_what_was_written(table: Benchmark) -> None:
     assert table.values("seconds").dtype == np.float64
 
 
+def test_a_table_shows_what_it_holds(table: Benchmark, columns: Columns) -> None:
+    assert repr(table) == f"<Benchmark small: 64 architectures of {CONV.name}>"
+    page = table._repr_html_()
+    for words in (CONV.name, "digits_test_20", "digits_valid_20", "seconds"):
+        assert words in page
+    assert "none is named" in columns("seconds")._repr_html_()
+
+
 def test_query_keeps_the_order_asked_for(table: Benchmark) -> None:
     rows = [7, 3, 50]
     frame = table.query([table.archs[7], table.strings[3], table.archs[50]], ["seconds"])

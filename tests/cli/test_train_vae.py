@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from oneshot.benchmarks.table import find_table
 
-from oneshot.cli.bar import _round
+from oneshot.training.bar import _round
 from tests.cli.test_commands import fails, oneshot
 from tests.cli.test_stops import finish, lines, stop_when
 

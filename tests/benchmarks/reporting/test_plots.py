@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oneshot.benchmarks.reporting.plots import improvement_figure, pruning_figure, save, scatter_figure
+from oneshot.benchmarks.reporting.plots import bulk, improvement_figure, pruning_figure, save, scatter_figure
 from oneshot.benchmarks.scoring.predictions import Predicted
 from oneshot.benchmarks.scoring.result import Report
 from oneshot.benchmarks.scoring.score import score
@@ -37,6 +37,7 @@ def test_improvement_draws_every_predictor_down_to_ten(runs: list[Report]) -> No
     mean, best = runs[0].truth.mean(), curve.best
     assert right.get_ylim() == pytest.approx([(low - mean) / (best - mean), (high - mean) / (best - mean)])
     assert "digits_test_20, %" in axes.get_ylabel()
+    assert len({line.get_color() for line in axes.lines}) == len(axes.lines), "two predictors have one colour"
 
 
 def test_several_runs_are_a_mean_in_a_band(runs: list[Report]) -> None:
@@ -73,6 +74,34 @@ def test_scatter_has_one_point_an_architecture(runs: list[Report]) -> None:
     points = scatter_figure(runs[0]).axes[0].collections[0].get_offsets()
     drawn = {tuple(point) for point in np.asarray(points).round(9)}
     assert drawn == set(zip(runs[0].predicted.round(9), runs[0].truth.round(9), strict=True))
+
+
+def test_scatter_keeps_the_bulk_apart_and_counts_what_is_beyond(runs: list[Report]) -> None:
+    report = runs[0]
+    plain = scatter_figure(report).axes[0]
+    assert "beyond" not in plain.get_title()
+    assert plain.get_autoscalex_on()
+    assert plain.get_autoscaley_on()
+    truth, predicted = report.truth.copy(), report.predicted.copy()
+    truth[:2], predicted[[1, 2]] = 10.0, (-1e6, 1e6)  # never learned; never learned and diverged; diverged
+    axes = scatter_figure(replace(report, truth=truth, predicted=predicted)).axes[0]
+    assert "3 of them beyond the axes" in axes.get_title()
+    (left, right), bottom = axes.get_xlim(), axes.get_ylim()[0]
+    assert bottom == pytest.approx(truth[2:].min() - 0.05 * np.ptp(truth[2:]))
+    assert right - left == pytest.approx(1.1 * np.ptp(predicted[[0, *range(3, 40)]]))
+    bulk_drawn, below, right_of = (np.asarray(each.get_offsets()) for each in axes.collections)
+    assert len(bulk_drawn) == 37
+    assert below[:, 1].tolist() == [bottom, bottom]
+    assert below[:, 0].tolist() == [predicted[0], left]
+    assert right_of.tolist() == [[right, truth[2]]]
+
+
+def test_the_bulk_is_within_three_interquartile_ranges_of_the_quartiles() -> None:
+    values = np.arange(101.0)  # quartiles 25 and 75, fences -125 and 225
+    assert bulk(np.append(values, [-125, 225])) == (-125, 225)
+    assert bulk(np.append(values, [-140, 240, np.inf, np.nan])) == (0, 100)
+    assert bulk(np.array([1.0, 1, 1, 1, 9])) == (1, 9)
+    assert bulk(np.array([np.nan])) == (0, 0)
 
 
 def test_hostile_names_and_constant_predictions_still_draw(

@@ -44,6 +44,15 @@ def test_digits_are_real_and_split_apart(digits: Dataset) -> None:
     assert sum(map(len, parts)) <= len(originals) + 3
 
 
+def test_a_data_set_shows_its_parts_and_classes(digits: Dataset) -> None:
+    assert repr(digits) == "<Dataset digits (digits): 1,797 images of 10 classes>"
+    page = digits._repr_html_()
+    for words in ("1,297 images", "500 images", "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"):
+        assert words in page
+    names = tuple(f"<{i}>" for i in range(20))
+    assert "&lt;11&gt; and 8 more<" in Dataset("many", 20, digits.pool, digits.test, class_names=names)._repr_html_()
+
+
 def test_splits_are_the_same_for_every_run_and_disjoint(digits: Dataset) -> None:
     first, again = digits.split("standard"), load("digits").split("standard")
     assert torch.equal(first[0].pixels, again[0].pixels)

@@ -143,6 +143,21 @@ def test_the_first_population_is_filled_from_the_next_sampler() -> None:
     assert len(set(archs)) == 10
 
 
+def test_what_has_too_much_of_one_cost_is_not_asked_for_another() -> None:
+    asked: list[Arch] = []
+
+    def slow(arch: Arch) -> float:
+        asked.append(arch)
+        return 1.0
+
+    task = Task(Formula(CONV, mixed), {"slow": slow, "sum": MEASURES["sum"]}, ["slow"], {"sum": 3})
+    few, many = (1, 1, 1, 0, 0, 0), (1, 1, 1, 1, 1, 1)
+    assert task.admits(few)
+    assert not task.admits(many)
+    assert task.admits(few)
+    assert asked == [few]
+
+
 def test_limits_that_nothing_satisfies_end_in_an_error() -> None:
     task = Task(Formula(CONV, mixed), MEASURES, limits={"sum": -1})
     with pytest.raises(

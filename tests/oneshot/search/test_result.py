@@ -13,7 +13,7 @@ from oneshot.samplers.uniform import Uniform
 from oneshot.search.base import Task
 from oneshot.search.figures import front_figure, progress_figure
 from oneshot.search.random import Random
-from oneshot.search.result import begin, document, frame, write
+from oneshot.search.result import begin, document, write
 from oneshot.spaces.nasbench201 import CONV
 from tests.oneshot.search.formula import Formula
 
@@ -40,7 +40,7 @@ def test_files(task: Task, tmp_path: Path) -> None:
     rows = pd.read_parquet(tmp_path / "found" / "candidates.parquet")
     assert rows["arch"].tolist() == [CONV.format(c.arch) for c in task.found]
     assert rows["generation"].tolist() == [0] * 10 + [1] * 10 + [2] * 10
-    assert list(rows.columns) == list(frame(task).columns) == ["arch", "accuracy", "params", "ms", "generation"]
+    assert list(rows.columns) == list(task.frame().columns) == ["arch", "accuracy", "params", "ms", "generation"]
 
 
 def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
