@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +20,10 @@ CONFIG = Config.of(dataset="digits", split="half", channels=2, cells=1)
 RECIPE = Recipe(epochs=2, batch_size=324, shift=0, flip=False)
 
 
-def test_in_memory_it_is_what_build_and_train_give(capsys: pytest.CaptureFixture[str]) -> None:
+def test_in_memory_it_is_what_build_and_train_give(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oneshot.base.progress.time", SimpleNamespace(monotonic=count().__next__))  # slow enough for it
     seen: list[int] = []
     run = oneshot.fit(CONFIG, RECIPE, callbacks=[OnEpoch(lambda row: seen.append(row["epoch"]))])
     by_hand = oneshot.build(CONFIG, RECIPE)
