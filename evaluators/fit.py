@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,16 +35,23 @@ def fit(
 
     It tells of its progress unless `quiet`. ValueError as of `build`, and where the folder holds another run.
     """
-    with nullcontext() if out is None else writing_in(Path(out)), TrainingBar(quiet=quiet) as bar:
-        if out is None:
-            folder, run = None, build(config, recipe, data_dir, device)
-            initialise(run)
-        else:
-            folder = RunFolder(out)
+    if out is not None:
+        folder = RunFolder(out)
+        with writing_in(folder.path):
             run = begun(config, recipe, folder, data_dir, device)
-        rows = list[Mapping[str, Any]]()
-        told = [*callbacks, bar, OnEpoch(rows.append)]
-        feedback = feedback_of(run, on_chunk=bar.evaluated)
-        train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, told, feedback)
+            finish(run, folder, callbacks, quiet)
+        run.net.eval()
+        return run.kept_in(folder)
+    run, rows = build(config, recipe, data_dir, device), list[Mapping[str, Any]]()
+    initialise(run)
+    finish(run, None, [*callbacks, OnEpoch(rows.append)], quiet)
     run.net.eval()
-    return replace(run, history=tuple(rows)) if folder is None else run.kept_in(folder)
+    return replace(run, history=tuple(rows))
+
+
+def finish(run: Run, folder: RunFolder | None, callbacks: Sequence[Callback] = (), quiet: bool = False) -> None:
+    """Train a run to its end, or on from where its folder is; a sampler that learns is told what the supernet says."""
+    with TrainingBar(quiet=quiet) as bar:
+        feedback = feedback_of(run, on_chunk=bar.evaluated)
+        images = run.train, run.valid
+        train(run.net, run.method, *images, run.recipe, run.config.seed, folder, [*callbacks, bar], feedback)

@@ -43,7 +43,7 @@ SEARCH = "--population 6 --generations 3 --mutations 2 --crossovers 2 --top 3"
 COMMANDS = {
     "train": ((), TRAIN.format(5)),
     "train-darts": ((), TRAIN.format(3) + " --method darts"),
-    "predict": (("run",), "predict run --sample 20 --together 4 --batch-size 500 --batch-norm ema-2 --out p.parquet"),
+    "predict": (("run",), "predict run --sample 32 --together 4 --batch-size 500 --batch-norm ema-2 --out p.parquet"),
     "predict-csv": (("run",), "predict run --all --together 64 --batch-size 500 --batch-norm inherit --out p.csv"),
     "search": (("run",), f"search run {SEARCH} --batch-size 500 --batch-norm ema-2 --objectives params --out found"),
     "search-table": ((), f"search --benchmark nasbench201-digits {SEARCH} --out found"),
@@ -55,7 +55,7 @@ COMMANDS = {
     "score-list": ((), "score --benchmark nasbench201-digits --protocol random-100 --list archs.txt"),
     "create": (
         (),
-        f"benchmark create t.parquet --preset demo {TINY} --epochs 1 --batch-size 512 --sample 3 --seeds 0 1",
+        f"benchmark create t.parquet --preset demo {TINY} --epochs 1 --batch-size 512 --sample 6 --seeds 0 1",
     ),
     "import": (("scored.csv",), "benchmark import i.parquet scored.csv --truth accuracy"),
     "subset": (("images",), "data subset images sub --classes 5 --train 8 --valid 6 --seed 1"),

@@ -19,6 +19,7 @@ from oneshot.runs.config import PARTS
 if TYPE_CHECKING:
     from oneshot.runs.config import Config
     from oneshot.runs.run import Run
+    from oneshot.training.callbacks import Callback
     from oneshot.training.recipe import Recipe
 
 COMMON = (
@@ -50,26 +51,22 @@ def trained(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], No
 def _train(config: Config, recipe: Recipe, args: Any, after: Callable[[Run], None], watched: int) -> None:
     from oneshot.base import distributed
     from oneshot.cli.forecast import Forecast, advice
-    from oneshot.evaluators.feedback import feedback_of
+    from oneshot.evaluators.fit import finish
     from oneshot.evaluators.watch import Watch
     from oneshot.runs.begin import begun
     from oneshot.runs.folder import RunFolder
     from oneshot.runs.presets import SMALLER
     from oneshot.runs.trackers.base import Tracked
-    from oneshot.training.bar import TrainingBar
-    from oneshot.training.loop import train
 
     trackers = trackers_of(args)
     folder, where = RunFolder(args.out), distributed.local_device(device(args))
     with distributed.joined(where):
         run, first = begun(config, recipe, folder, args.data_dir, where, args.accept_data), distributed.rank() == 0
-        with TrainingBar(quiet=not first) as bar:
-            feedback = feedback_of(run, on_chunk=bar.evaluated)
-            callbacks = [*([Watch(run, watched)] if watched else []), bar]
-            if first:
-                callbacks += [Tracked(name, tracker, folder, run.epochs) for name, tracker in trackers.items()]
-                callbacks.append(Forecast(advice(SMALLER.get(args.preset), str(where))))
-            train(run.net, run.method, run.train, run.valid, recipe, config.seed, folder, callbacks, feedback)
+        callbacks: list[Callback] = [Watch(run, watched)] if watched else []
+        if first:
+            callbacks += [Tracked(name, tracker, folder, run.epochs) for name, tracker in trackers.items()]
+            callbacks.append(Forecast(advice(SMALLER.get(args.preset), str(where))))
+        finish(run, folder, callbacks, quiet=not first)
     if first:
         after(run.kept_in(folder))
 

@@ -23,6 +23,9 @@ MAX_MISSES = 10_000
 SHOWN = 10
 """Rows of a table."""
 
+SCALES = {"params": 1e-6}
+"""By what a cost is multiplied where it is shown."""
+
 Measure = Callable[[Arch], float]
 """What an architecture costs; NaN where that is not known."""
 
@@ -216,10 +219,9 @@ class Task:
         """What is shown as text, headings first."""
         titles = {"params": "params (M)", "macs": "macs (M)"}
         head = ["architecture", self.quantity.title, *(titles.get(name, name) for name in self.measures)]
-        scales = {"params": 1e-6}
         return [head, *(
             [self.space.format(c.arch), self.quantity.text(c.predicted),
-             *(f"{cost * scales.get(name, 1):,.4g}" for name, cost in self._by_name(c))]
+             *(f"{cost * SCALES.get(name, 1):,.4g}" for name, cost in self._by_name(c))]
             for c in self.shown
         )]  # fmt: skip
 

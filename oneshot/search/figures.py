@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oneshot.base.figures import METHOD, OTHERS, legend_below, new_figure, styled
-from oneshot.search.base import Task
+from oneshot.search.base import SCALES, Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 UNITS = {"params": "parameters (millions)", "macs": "multiply-adds (millions)", "latency": "latency"}
-SCALES = {"params": 1e-6}
 
 
 def progress_figure(task: Task) -> Figure:

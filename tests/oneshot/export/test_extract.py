@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def small(space: str, context: str = "none", **settings: object) -> Run:
     for p in run.net.parameters():
         if p.dim() < 3:
             nn.init.normal_(p, 0, 0.3)
-    return replace(run, images=replace(run.images, valid=run.valid.subset(slice(0, 200))))
+    return run
 
 
 def right(module: nn.Module, run: Run) -> float:

@@ -245,7 +245,7 @@ def test_fewer_connections_are_kept_as_lambda_grows(few: Few) -> None:
     thresholds, connections = [], []
     for sparsity in (0.0, 0.2, 1.0):
         facts = []
-        for seed in range(2):
+        for seed in range(4):
             torch.manual_seed(seed)
             net = SKELETONS["nasbench201-subsets"](channels=2, cells=1).make(SPACE, 10)
             method = method_of(net, sparsity=sparsity, arch_learning_rate=0.1, temperature=1.0, temperature_ratio=0.9)

@@ -347,7 +347,7 @@ with distributed.joined(torch.device("cpu")):
         torch.manual_seed(1)
         net = NasBench201Net(ALL, 4, 1).to(memory_format=torch.channels_last)
         recipe = Recipe(epochs=2, batch_size=32, shift=1, flip=False, cutout=2)
-        train(net, method, images.subset(slice(0, 64)), valid.subset(slice(0, 64)), recipe, seed=2)
+        train(net, method, images.subset(slice(0, 96)), valid.subset(slice(0, 64)), recipe, seed=2)
         state = [*net.state_dict().values(), *method.state_dict().values()]
         if distributed.rank() == 0:
             torch.save(state, f"{sys.argv[1]}-{name}-{distributed.world()}.pt")
